@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* clock.c - what time it is, and which boot of the machine this is. */
+#include "bridge/clock.h"
+#include "base/units.h"
+
+#include <string.h>
+#include <sys/timex.h>
+#include <systemd/sd-id128.h>
+#include <time.h>
+
+static uint64_t clock_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+uint64_t clock_monotonic_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_wall_ms(void)
+{
+	return clock_us(CLOCK_REALTIME) / USEC_PER_MSEC;
+}
+
+static bool clock_is_synced(void)
+{
+	struct timex state = { .modes = 0 };
+
+	return adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC);
+}
+
+void clock_stamp(struct message *message)
+{
+	message->boottime_us = clock_us(CLOCK_BOOTTIME);
+	message->wall_ms = clock_wall_ms();
+	message->wall_synced = clock_is_synced();
+	message->this_boot = true;
+}
+
+int64_t clock_message_ms(const struct message *message)
+{
+	if (!message->this_boot || message->wall_synced)
+		return message->wall_ms;
+	return clock_wall_ms() -
+	       (int64_t)((clock_us(CLOCK_BOOTTIME) - message->boottime_us) / USEC_PER_MSEC);
+}
+
+void clock_boot_id(uint8_t id[BOOT_ID_SIZE])
+{
+	sd_id128_t boot;
+
+	memset(id, 0, BOOT_ID_SIZE);
+	if (sd_id128_get_boot(&boot) >= 0)
+		memcpy(id, boot.bytes, BOOT_ID_SIZE);
+}

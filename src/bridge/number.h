@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* number.h - values as text: the shortest digits that read back as the same value. */
+#pragma once
+
+#include "bridge/reading.h"
+
+enum { NUMBER_MAX_TEXT = 32 };
+
+/* A growing text; write past the end is noted in `full`, never done. */
+struct text {
+	char *data;
+	size_t length, size;
+	bool full;
+};
+
+void text_add(struct text *text, const char *bytes, size_t length);
+void text_addf(struct text *text, const char *format, ...) _printf_(2, 3);
+
+/*
+ * Appends a number, true, false or null as JSON has it, or text without quotes. 230.2 stays
+ * 230.2 whether it came as a float or as 2302 times 0.1; NaN and infinities are null;
+ * exponents only from 1e21 up and below 1e-6, as ECMAScript prints numbers; -0 is 0.
+ */
+void number_print(const struct value *value, struct text *text);
+
+/* Appends a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+void json_string(const char *bytes, struct text *text);
+
+/* Appends the value as JSON: number_print() for numbers, json_string() for text. */
+void json_value(const struct value *value, struct text *text);

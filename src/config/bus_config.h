@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* bus_config.h - what hangs on one port, as read from buses.d/NAME.yaml. */
+#pragma once
+
+#include "config/device_map.h"
+
+enum rs485_mode {
+	RS485_AUTO,
+	RS485_KERNEL,
+	RS485_RTS,
+	RS485_NONE,
+};
+
+struct device_config {
+	char *name;
+	const struct device_map *map; /* owned by the map library */
+	uint8_t address;              /* 0 where the driver has none */
+	char *topic;                  /* template, NULL: the gateway's */
+	bool full;                    /* every message carries all points */
+	struct point *points;         /* the map's, with this device's overrides */
+	size_t point_count;
+	unsigned line, column;
+};
+
+struct bus_config {
+	char *name, *file;
+	char *port;
+	uint32_t baud;
+	struct serial_format format;
+	enum rs485_mode rs485;
+	bool echo;
+	uint64_t timeout_us; /* how long a device may take to begin its answer */
+	unsigned retries;
+	struct device_config *devices;
+	size_t device_count;
+};
+
+/* The maps that were asked for, each read once, found by name in the given directories. */
+struct map_library;
+
+struct map_library *map_library_new(const char *const *directories, size_t count,
+				    const char *const *driver_names);
+void map_library_free(struct map_library *library);
+DEFINE_CLEANUP(struct map_library *, map_library_free)
+
+/*
+ * The map of that name, from the first directory that has NAME.yaml. A map with faults is
+ * noted once, and gives -EINVAL each time; -ENOENT where no directory has it (the caller
+ * says where it was asked for; *suggestion is the nearest name there is, or NULL, to be
+ * freed by the caller).
+ */
+int map_library_get(struct map_library *library, const char *name,
+		    const struct device_map **map, char **suggestion,
+		    struct faults *faults) _must_check_;
+
+/*
+ * Reads one bus file. Lists and ranges of addresses become one device each. Returns 0, or
+ * -EINVAL with the faults noted, or -errno.
+ */
+int bus_config_load(const char *file, struct map_library *library, struct bus_config **bus,
+		    struct faults *faults) _must_check_;
+
+void bus_config_free(struct bus_config *bus);
+DEFINE_CLEANUP(struct bus_config *, bus_config_free)
+
+/* Bits that one character takes on the wire: start, data, parity, stop. */
+unsigned serial_format_bits(struct serial_format format);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* conf.h - the gateway's own settings, as read from postbus.conf. */
+#pragma once
+
+#include "base/cleanup.h"
+#include "base/fault.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tls_conf {
+	bool enabled;
+	char *ca;   /* NULL: the system's */
+	char *cert; /* NULL: none */
+	char *key;
+};
+
+struct broker_conf {
+	char *host;
+	uint16_t port;
+	bool mqtt5; /* version "5" (default), otherwise 3.1.1 */
+	char *client_id;
+	uint64_t keepalive_us, session_expiry_us;
+	unsigned inflight;
+	char *username, *password_file; /* NULL: none */
+	struct tls_conf tls;
+	uint64_t reconnect_first_us, reconnect_most_us;
+};
+
+enum layout {
+	LAYOUT_DEVICE,
+	LAYOUT_POINT,
+};
+
+enum payload_format {
+	PAYLOAD_JSON,
+	PAYLOAD_BARE,
+};
+
+enum time_format {
+	TIME_ISO,
+	TIME_EPOCH_MS,
+};
+
+struct publish_conf {
+	char *topic; /* template, default {gateway}/{device} */
+	enum layout layout;
+	uint8_t qos;
+	bool retain;
+	enum payload_format payload;
+	enum time_format time;
+};
+
+enum spool_when_full {
+	DROP_OLDEST,
+	DROP_NEWEST,
+};
+
+enum spool_order {
+	OLDEST_FIRST,
+	LIVE_FIRST,
+};
+
+struct spool_conf {
+	char *directory;
+	uint64_t max_bytes, max_age_us;
+	enum spool_when_full when_full;
+	uint64_t sync_us; /* 0: always */
+	enum spool_order order;
+	unsigned drain_rate; /* messages a second; 0: no limit */
+};
+
+struct conf {
+	char *file;
+	char *gateway;
+	char *buses; /* directory */
+	char **maps; /* directories */
+	size_t map_count;
+	struct broker_conf broker;
+	struct publish_conf publish;
+	struct spool_conf spool;
+};
+
+/*
+ * Reads postbus.conf with every default filled in. libconfig tells no columns: they are
+ * found by looking up the name on the line that it tells. Returns 0, or -EINVAL with the
+ * faults noted, or -errno (noted too). Where single settings are all that is wrong, *conf is
+ * set beside -EINVAL, with defaults for them, so that other files' faults can be told too.
+ */
+int conf_load(const char *file, struct conf **conf, struct faults *faults) _must_check_;
+
+void conf_free(struct conf *conf);
+DEFINE_CLEANUP(struct conf *, conf_free)

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * daemon.c - the gateway: wires the field side and the uplink side together.
+ *
+ * This thread is the field side: its loop has all ports, the signals and the watchdog, and
+ * never waits for a disk or a network. The other one is the uplink's. Between them is the
+ * queue.
+ */
+#include "daemon.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "bridge/clock.h"
+#include "config/config.h"
+#include "field/bus.h"
+#include "uplink/uplink.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+enum {
+	QUEUE_BYTES = 256 * 1024,
+	/* How often systemd is told how we are. */
+	STATUS_US = 5 * 1000 * 1000,
+};
+
+struct daemon {
+	struct config *config;
+	struct queue *queue;
+	struct uplink *uplink;
+	sd_event *loop;
+	struct bus **buses;
+	uint64_t watchdog_us; /* 0: systemd wants none */
+	uint64_t turns_seen;  /* of the uplink, when last looked at */
+};
+
+static int read_config(struct daemon *daemon, const char *file)
+{
+	_cleanup_(faults_freep) struct faults *faults = faults_new();
+	int r;
+
+	if (!faults)
+		return EX_OSERR;
+	r = config_load(file, driver_names(), &daemon->config, faults);
+	if (r == 0)
+		return 0;
+	faults_print(faults, stderr);
+	if (!faults_count(faults))
+		log_error("%s: %s", file, strerror(-r));
+	return EX_CONFIG;
+}
+
+static void take_message(void *data, const struct message *message)
+{
+	struct daemon *daemon = data;
+
+	/* Lost where the queue is full: counted there, and told of by the uplink. */
+	(void)!queue_push(daemon->queue, message);
+}
+
+static void tell_systemd(struct daemon *daemon)
+{
+	char link[512];
+	struct spool_sums sums;
+	size_t devices = 0, offline = 0;
+
+	for (size_t i = 0; i < daemon->config->bus_count; i++) {
+		struct bus_stats stats = bus_stats(daemon->buses[i]);
+
+		devices += stats.devices;
+		offline += stats.offline;
+	}
+	uplink_describe(daemon->uplink, link, sizeof(link), &sums);
+	sd_notifyf(0, "STATUS=%s; %llu messages waiting; %zu of %zu devices offline", link,
+		   (unsigned long long)sums.waiting, offline, devices);
+}
+
+/*
+ * The watchdog is fed only while both threads make progress: this one by coming here, the
+ * uplink by having taken a turn since the last time, which it does each second.
+ */
+static int on_status(sd_event_source *source, _unused_ uint64_t time_us, void *data)
+{
+	struct daemon *daemon = data;
+	uint64_t turns = uplink_turns(daemon->uplink), again_us = STATUS_US;
+
+	if (turns != daemon->turns_seen)
+		sd_notify(0, "WATCHDOG=1");
+	daemon->turns_seen = turns;
+	tell_systemd(daemon);
+	if (daemon->watchdog_us && daemon->watchdog_us / 3 < again_us)
+		again_us = daemon->watchdog_us / 3;
+	sd_event_source_set_time(source, clock_monotonic_us() + again_us);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
+		     _unused_ void *data)
+{
+	log_info("stopping on %s", info->ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int add_sources(struct daemon *daemon)
+{
+	int r = sd_event_add_signal(daemon->loop, NULL, SIGTERM, on_signal, daemon);
+
+	if (r >= 0)
+		r = sd_event_add_signal(daemon->loop, NULL, SIGINT, on_signal, daemon);
+	if (r >= 0)
+		r = sd_event_add_time(daemon->loop, NULL, CLOCK_MONOTONIC, 0, 0, on_status,
+				      daemon);
+	return r;
+}
+
+static int start(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	int r;
+
+	if (sd_watchdog_enabled(0, &daemon->watchdog_us) <= 0)
+		daemon->watchdog_us = 0;
+	r = queue_new(QUEUE_BYTES, &daemon->queue);
+	if (r == 0)
+		r = sd_event_default(&daemon->loop);
+	if (r >= 0)
+		r = add_sources(daemon);
+	if (r < 0)
+		return r;
+	daemon->buses = calloc(config->bus_count, sizeof(*daemon->buses));
+	if (!daemon->buses)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->bus_count; i++) {
+		r = bus_new(daemon->loop, config->buses[i], config->conf, take_message, daemon,
+			    &daemon->buses[i]);
+		if (r < 0)
+			return r;
+	}
+	return uplink_start(config->conf, daemon->queue, &daemon->uplink);
+}
+
+static bool stop(struct daemon *daemon)
+{
+	bool left_behind = false;
+
+	for (size_t i = 0; daemon->buses && i < daemon->config->bus_count; i++)
+		bus_free(daemon->buses[i]);
+	free(daemon->buses);
+	if (daemon->uplink)
+		left_behind = uplink_stop(daemon->uplink);
+	queue_free(daemon->queue);
+	sd_event_unref(daemon->loop);
+	config_free(daemon->config);
+	return left_behind;
+}
+
+/* Before any thread is started: the signals come to the loop, and to nobody else. */
+static void prepare_process(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	/* Two threads that allocate little: one arena, and memory is given back. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+}
+
+int daemon_run(const char *file)
+{
+	struct daemon daemon = { 0 };
+	int status, r;
+
+	prepare_process();
+	status = read_config(&daemon, file);
+	if (status == 0) {
+		r = start(&daemon);
+		if (r >= 0) {
+			sd_notify(0, "READY=1");
+			log_info("gateway %s: running, %zu buses",
+				 daemon.config->conf->gateway, daemon.config->bus_count);
+			r = sd_event_loop(daemon.loop);
+		}
+		if (r < 0) {
+			log_error("gateway: %s", strerror(-r));
+			status = r == -EBUSY ? EX_TEMPFAIL : EX_OSERR;
+		}
+		sd_notify(0, "STOPPING=1");
+	}
+	/* A thread that waits for a name server can't be called back: leave it behind. */
+	if (stop(&daemon))
+		_exit(status);
+	return status;
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sim.c - `postbus sim`: plays devices on a pseudo-terminal until it is told to stop. */
+
+#include "base/units.h"
+#include "tools/simulator.h"
+#include "tools/tools.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+
+enum {
+	DEVICES_MAX = 247, /* addresses of a bus: Modbus over Serial Line V1.02, 2.2 */
+	FAULTS_MAX = 32,
+	DEFAULT_BAUD = 9600,
+	EXIT_NOT_SO = 1,
+	EXIT_WRONG_USAGE = 2,
+};
+
+static const struct serial_format default_format = {8, 'N', 1};
+
+struct sim {
+	const char *link, *maps;
+	uint32_t baud; /* 0: as the first map says */
+	struct serial_format format;
+	struct fault_plan faults[FAULTS_MAX];
+	size_t fault_count;
+
+	struct map_library *library;
+	struct device_map *files[DEVICES_MAX]; /* maps given by path */
+	size_t file_count;
+	const struct device_map *devices[DEVICES_MAX];
+	uint8_t addresses[DEVICES_MAX];
+	size_t device_count;
+};
+
+static void sim_done(struct sim *sim)
+{
+	map_library_free(sim->library);
+	for (size_t i = 0; i < sim->file_count; i++)
+		device_map_free(sim->files[i]);
+}
+
+static const char help[] =
+	"Usage: postbus sim MAP[@ADDRESS]... [OPTION]...\n"
+	"Plays devices on a pseudo-terminal, paced as the baud rate paces a wire.\n"
+	"MAP is a device map's name or the path of a .yaml file; without ADDRESS it is\n"
+	"the map's own. The first line printed is the terminal's path.\n\n"
+	"  --link PATH    PATH is a symbolic link to the terminal while it runs\n"
+	"  --baud N       pace of the wire (default: the first map's, or 9600)\n"
+	"  --format 8N1   data bits, parity, stop bits (default: the first map's)\n"
+	"  --fault KIND[@ADDRESS][:N]\n"
+	"                 each N-th request (default: every one) goes wrong, at ADDRESS\n"
+	"                 or everywhere: silent, checksum, short, late=120ms, exception=6\n"
+	"  --maps DIR     look for maps here before " SYSCONFDIR "/postbus/devices\n"
+	"                 and " MAPDIR "\n"
+	"  --help         this text\n";
+
+static int usage(const char *what, const char *word)
+{
+	fprintf(stderr, "postbus sim: %s: %s (--help says more)\n", what, word);
+	return EXIT_WRONG_USAGE;
+}
+
+/* A whole number and nothing else, from least to most. */
+static bool parse_number(const char *text, unsigned long least, unsigned long most,
+			 unsigned long *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno && *number >= least &&
+	       *number <= most;
+}
+
+static bool parse_address(const char *text, uint8_t *address)
+{
+	unsigned long number;
+
+	if (!parse_number(text, 1, DEVICES_MAX, &number))
+		return false;
+	*address = (uint8_t)number;
+	return true;
+}
+
+static bool parse_format(const char *text, struct serial_format *format)
+{
+	if (strlen(text) != 3 || !strchr("78", text[0]) || !strchr("NEO", text[1]) ||
+	    !strchr("12", text[2]))
+		return false;
+	*format = (struct serial_format){(uint8_t)(text[0] - '0'), text[1],
+					 (uint8_t)(text[2] - '0')};
+	return true;
+}
+
+/* KIND, or KIND=ARGUMENT where it takes one. */
+static bool parse_kind(char *word, struct fault_plan *fault)
+{
+	static const char *const kinds[] = {
+		[FAULT_SILENT] = "silent",       [FAULT_CHECKSUM] = "checksum",
+		[FAULT_SHORT] = "short",         [FAULT_LATE] = "late",
+		[FAULT_EXCEPTION] = "exception",
+	};
+	char *argument = strchr(word, '=');
+	unsigned long number;
+
+	if (argument)
+		*argument++ = '\0';
+	for (size_t i = FAULT_SILENT; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(word, kinds[i]) == 0)
+			fault->kind = (enum fault_kind)i;
+
+	switch (fault->kind) {
+	case FAULT_NONE:
+		return false;
+	case FAULT_LATE:
+		return argument && parse_duration(argument, &fault->late_us) == 0;
+	case FAULT_EXCEPTION:
+		if (!argument || !parse_number(argument, 1, 255, &number))
+			return false;
+		fault->exception = (uint8_t)number;
+		return true;
+	default:
+		return !argument;
+	}
+}
+
+/* KIND[@ADDRESS][:N] */
+static bool parse_fault(const char *text, struct fault_plan *fault)
+{
+	char word[64];
+	char *every, *address;
+	unsigned long number = 1;
+
+	if (strlen(text) >= sizeof(word))
+		return false;
+	strcpy(word, text);
+	*fault = (struct fault_plan){.kind = FAULT_NONE};
+	every = strchr(word, ':');
+	if (every)
+		*every++ = '\0';
+	address = strchr(word, '@');
+	if (address)
+		*address++ = '\0';
+
+	if (every && !parse_number(every, 1, UINT32_MAX, &number))
+		return false;
+	fault->every = (unsigned)number;
+	if (address && !parse_address(address, &fault->address))
+		return false;
+	return parse_kind(word, fault);
+}
+
+/* Exit status, or -1 to go on. */
+static int parse_options(struct sim *sim, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"link", required_argument, NULL, 'l'},
+		{"baud", required_argument, NULL, 'b'},
+		{"format", required_argument, NULL, 'f'},
+		{"fault", required_argument, NULL, 'F'},
+		{"maps", required_argument, NULL, 'm'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	unsigned long number;
+	int c;
+
+	optind = 0; /* begin anew: the verb stands where the program's name does */
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+		switch (c) {
+		case 'l':
+			sim->link = optarg;
+			break;
+		case 'm':
+			sim->maps = optarg;
+			break;
+		case 'b':
+			if (!parse_number(optarg, 50, 4000000, &number))
+				return usage("--baud takes 50 to 4000000", optarg);
+			sim->baud = (uint32_t)number;
+			break;
+		case 'f':
+			if (!parse_format(optarg, &sim->format))
+				return usage("--format takes words such as 8N1", optarg);
+			break;
+		case 'F':
+			if (sim->fault_count == FAULTS_MAX)
+				return usage("more faults than there can be", optarg);
+			if (!parse_fault(optarg, &sim->faults[sim->fault_count]))
+				return usage("not a fault", optarg);
+			sim->fault_count++;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return EXIT_WRONG_USAGE;
+		}
+	}
+	if (optind == argc)
+		return usage("no device", "MAP[@ADDRESS] is missing");
+	return -1;
+}
+
+/* A map by path or by name; -errno, with what is wrong said or noted. */
+static int find_map(struct sim *sim, const char *word, const struct device_map **map,
+		    struct faults *faults)
+{
+	_cleanup_free_ char *suggestion = NULL;
+	size_t length = strlen(word);
+	int r;
+
+	if (length > 5 && strcmp(word + length - 5, ".yaml") == 0) {
+		r = device_map_load(word, driver_names(), &sim->files[sim->file_count],
+				    faults);
+		if (r < 0)
+			return r;
+		*map = sim->files[sim->file_count++];
+		return 0;
+	}
+	r = map_library_get(sim->library, word, map, &suggestion, faults);
+	if (r == -ENOENT)
+		fprintf(stderr, "postbus sim: no map %s%s%s%s\n", word,
+			suggestion ? ", did you mean " : "", suggestion ? suggestion : "",
+			suggestion ? "?" : "");
+	return r;
+}
+
+/* MAP[@ADDRESS]: exit status, or -1 to go on. */
+static int add_word(struct sim *sim, const char *word, struct faults *faults)
+{
+	const char *at = strrchr(word, '@');
+	_cleanup_free_ char *name = NULL;
+	const struct device_map *map;
+	uint8_t address = 0;
+
+	if (sim->device_count == DEVICES_MAX)
+		return usage("more devices than a bus can have", word);
+	if (at && strchr(at, '/'))
+		at = NULL; /* it belongs to a directory */
+	if (at && !parse_address(at + 1, &address))
+		return usage("an address is 1 to 247", word);
+	name = at ? strndup(word, (size_t)(at - word)) : strdup(word);
+	if (!name)
+		return EX_OSERR;
+	if (find_map(sim, name, &map, faults) < 0)
+		return EXIT_NOT_SO;
+	if (!at)
+		address = map->address;
+	if (address == 0)
+		return usage("the map names no address, MAP@ADDRESS does", word);
+	sim->devices[sim->device_count] = map;
+	sim->addresses[sim->device_count++] = address;
+	return -1;
+}
+
+static int add_words(struct sim *sim, char **words)
+{
+	const char *directories[] = {sim->maps, SYSCONFDIR "/postbus/devices", MAPDIR};
+	size_t skip = sim->maps ? 0 : 1;
+	_cleanup_(faults_freep) struct faults *faults = faults_new();
+	int r = -1;
+
+	sim->library = map_library_new(directories + skip, ARRAY_SIZE(directories) - skip,
+				       driver_names());
+	if (!sim->library || !faults)
+		return EX_OSERR;
+	for (; *words && r < 0; words++)
+		r = add_word(sim, *words, faults);
+	faults_print(faults, stderr);
+	return r;
+}
+
+/* What was not said on the command line is as the first map has it. */
+static void settle_line(struct sim *sim)
+{
+	const struct device_map *first = sim->devices[0];
+
+	if (sim->baud == 0)
+		sim->baud = first->baud_count > 0 ? first->bauds[0] : DEFAULT_BAUD;
+	if (sim->format.data_bits == 0)
+		sim->format =
+			first->format_count > 0 ? first->formats[0] : default_format;
+}
+
+static int fill_bus(const struct sim *sim, struct simulator *simulator)
+{
+	int r;
+
+	for (size_t i = 0; i < sim->device_count; i++) {
+		r = simulator_add(simulator, sim->devices[i], sim->addresses[i]);
+		if (r == -EEXIST) {
+			fprintf(stderr, "postbus sim: address %u is taken twice\n",
+				sim->addresses[i]);
+			return EXIT_WRONG_USAGE;
+		}
+		if (r < 0) {
+			fprintf(stderr, "postbus sim: %s: %s\n", sim->devices[i]->name,
+				strerror(-r));
+			return EX_OSERR;
+		}
+	}
+	for (size_t i = 0; i < sim->fault_count; i++)
+		if (simulator_add_fault(simulator, &sim->faults[i]) < 0)
+			return EX_OSERR;
+	return 0;
+}
+
+static void print_bus(const struct sim *sim, const struct simulator *simulator)
+{
+	printf("%s\n", simulator_path(simulator));
+	for (size_t i = 0; i < sim->device_count; i++)
+		printf("%s@%u: %s\n", sim->devices[i]->name, sim->addresses[i],
+		       sim->devices[i]->title ? sim->devices[i]->title : "");
+	fflush(stdout);
+}
+
+static void print_summary(struct simulator_stats stats)
+{
+	fprintf(stderr,
+		"%" PRIu64 " requests, %" PRIu64 " answers, %" PRIu64 " refused, %" PRIu64
+		" violations of the silence\n",
+		stats.requests, stats.answers, stats.refused, stats.violations);
+}
+
+/* An event loop that SIGINT and SIGTERM end. */
+static int new_loop(sd_event **loop)
+{
+	sigset_t signals;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return -errno;
+	r = sd_event_new(loop);
+	if (r < 0)
+		return r;
+	r = sd_event_add_signal(*loop, NULL, SIGINT, NULL, NULL);
+	if (r < 0)
+		return r;
+	return sd_event_add_signal(*loop, NULL, SIGTERM, NULL, NULL);
+}
+
+static int play(struct sim *sim)
+{
+	_cleanup_(sd_event_unrefp) sd_event *loop = NULL;
+	_cleanup_(simulator_freep) struct simulator *simulator = NULL;
+	int r = new_loop(&loop);
+
+	if (r >= 0)
+		r = simulator_new(loop, sim->link, sim->baud, sim->format, &simulator);
+	if (r < 0) {
+		fprintf(stderr, "postbus sim: %s: %s\n",
+			r == -EEXIST ? sim->link : "no terminal",
+			r == -EEXIST ? "is there already and no symbolic link"
+				     : strerror(-r));
+		return r == -EEXIST ? EXIT_NOT_SO : EX_OSERR;
+	}
+	r = fill_bus(sim, simulator);
+	if (r != 0)
+		return r;
+	print_bus(sim, simulator);
+	r = sd_event_loop(loop);
+	print_summary(simulator_stats(simulator));
+	return r < 0 ? EX_IOERR : 0;
+}
+
+int tool_sim(int argc, char **argv)
+{
+	_cleanup_(sim_done) struct sim sim = {0};
+	int r = parse_options(&sim, argc, argv);
+
+	if (r < 0)
+		r = add_words(&sim, argv + optind);
+	if (r >= 0)
+		return r;
+	settle_line(&sim);
+	return play(&sim);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* simulator.h - devices played on a pseudo-terminal, paced as a wire is, from device maps. */
+#pragma once
+
+#include "config/bus_config.h"
+#include "field/driver.h"
+
+#include <systemd/sd-event.h>
+
+struct simulator;
+
+enum fault_kind {
+	FAULT_NONE,
+	FAULT_SILENT,    /* no answer */
+	FAULT_CHECKSUM,  /* a bit of the answer flipped */
+	FAULT_SHORT,     /* the answer cut in half */
+	FAULT_LATE,      /* the answer comes `late_us` late */
+	FAULT_EXCEPTION, /* exception `exception` instead of an answer */
+};
+
+struct fault_plan {
+	enum fault_kind kind;
+	uint8_t address;   /* 0: every device */
+	unsigned every;    /* each n-th request; 1: always */
+	uint64_t late_us;
+	uint8_t exception;
+};
+
+struct simulator_stats {
+	uint64_t requests;  /* whole and for one of our devices */
+	uint64_t answers;   /* whole and right, the last byte given to the wire */
+	uint64_t refused;   /* bytes that were no request, foreign addresses */
+	uint64_t violations; /* requests that began before the silence was over */
+};
+
+/*
+ * A pseudo-terminal on which nothing is played yet. `link` (may be NULL) becomes a symbolic
+ * link to it, taken away by simulator_free(). Pacing is by `baud` and `format`, which need
+ * not be what the terminal is set to. Returns 0 or -errno.
+ */
+int simulator_new(sd_event *loop, const char *link, uint32_t baud,
+		  struct serial_format format, struct simulator **simulator)
+	__attribute__((warn_unused_result));
+void simulator_free(struct simulator *simulator);
+DEFINE_CLEANUP(struct simulator *, simulator_free)
+
+/* Adds a device; -EEXIST when the address is taken. The map must outlive the simulator. */
+int simulator_add(struct simulator *simulator, const struct device_map *map, uint8_t address)
+	__attribute__((warn_unused_result));
+int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fault)
+	__attribute__((warn_unused_result));
+
+/* All devices fall silent (or speak again). */
+void simulator_mute(struct simulator *simulator, bool mute);
+/* Pins a point's raw number, so that a test knows what comes out; -ENOENT. */
+int simulator_set(struct simulator *simulator, uint8_t address, const char *point,
+		  double number);
+
+/* Name of the slave side, /dev/pts/N. */
+const char *simulator_path(const struct simulator *simulator);
+struct simulator_stats simulator_stats(const struct simulator *simulator);

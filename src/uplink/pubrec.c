@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pubrec.c - PUBREC and PUBCOMP as libmosquitto's log lines tell of them. */
+#include "uplink/pubrec.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum pubrec_line pubrec_parse(const char *line, uint16_t *mid)
+{
+	const char *at = NULL;
+	unsigned number, reason;
+	int end = 0;
+
+	for (const char *next = line; (next = strstr(next, " received PUB")); next++)
+		at = next;
+	if (!at)
+		return PUBREC_OTHER;
+	if (sscanf(at, " received PUBREC (Mid: %5u)%n", &number, &end) == 1 && end &&
+	    !at[end] && number > 0 && number <= UINT16_MAX) {
+		*mid = number;
+		return PUBREC_RECEIVED;
+	}
+	end = 0;
+	if (sscanf(at, " received PUBCOMP (Mid: %5u, RC:%3u)%n", &number, &reason, &end) == 2 &&
+	    end && !at[end] && number > 0 && number <= UINT16_MAX) {
+		*mid = number;
+		return PUBCOMP_RECEIVED;
+	}
+	return PUBREC_OTHER;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pubrec.h - PUBREC and PUBCOMP as libmosquitto's log lines tell of them. */
+#pragma once
+
+#include <stdint.h>
+
+enum pubrec_line {
+	PUBREC_OTHER, /* a line about something else */
+	PUBREC_RECEIVED,
+	PUBCOMP_RECEIVED,
+};
+
+/*
+ * libmosquitto has no callback for PUBREC, and none for a PUBCOMP that answers a PUBREL of a
+ * session it does not remember. Both show in its debug log:
+ *
+ *     Client barn received PUBREC (Mid: 17)
+ *     Client barn received PUBCOMP (Mid: 17, RC:0)
+ *
+ * Takes such a line to pieces; *mid is set for the two. A client id may say anything, so only
+ * what stands at the end of the line counts.
+ */
+enum pubrec_line pubrec_parse(const char *line, uint16_t *mid);

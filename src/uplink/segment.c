@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* segment.c - a segment file of the journal as it stands on disk: header and records. */
+#include "uplink/segment.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <xxhash.h>
+
+static const char magic[8] = "PBSPOOL";
+
+void put_u16(uint8_t *bytes, uint16_t value)
+{
+	value = htole16(value);
+	memcpy(bytes, &value, sizeof(value));
+}
+
+void put_u32(uint8_t *bytes, uint32_t value)
+{
+	value = htole32(value);
+	memcpy(bytes, &value, sizeof(value));
+}
+
+void put_u64(uint8_t *bytes, uint64_t value)
+{
+	value = htole64(value);
+	memcpy(bytes, &value, sizeof(value));
+}
+
+uint16_t get_u16(const uint8_t *bytes)
+{
+	uint16_t value;
+
+	memcpy(&value, bytes, sizeof(value));
+	return le16toh(value);
+}
+
+uint32_t get_u32(const uint8_t *bytes)
+{
+	uint32_t value;
+
+	memcpy(&value, bytes, sizeof(value));
+	return le32toh(value);
+}
+
+uint64_t get_u64(const uint8_t *bytes)
+{
+	uint64_t value;
+
+	memcpy(&value, bytes, sizeof(value));
+	return le64toh(value);
+}
+
+void segment_header_encode(const struct segment_header *header,
+			   uint8_t bytes[SEGMENT_HEADER_SIZE])
+{
+	memset(bytes, 0, SEGMENT_HEADER_SIZE);
+	memcpy(bytes, magic, sizeof(magic));
+	put_u32(bytes + 8, SEGMENT_VERSION);
+	put_u32(bytes + 12, header->size);
+	put_u64(bytes + 16, header->id);
+	put_u64(bytes + 24, header->first_seq);
+	memcpy(bytes + 32, header->spool, SPOOL_ID_SIZE);
+	put_u64(bytes + 56, XXH3_64bits(bytes, 56));
+}
+
+int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
+			  struct segment_header *header)
+{
+	static const uint8_t zeros[SEGMENT_HEADER_SIZE];
+
+	if (!memcmp(bytes, zeros, sizeof(zeros)))
+		return -ENOENT;
+	if (memcmp(bytes, magic, sizeof(magic)))
+		return -EBADMSG;
+	if (get_u64(bytes + 56) != XXH3_64bits(bytes, 56))
+		return -EBADMSG;
+	header->version = get_u32(bytes + 8);
+	if (header->version > SEGMENT_VERSION)
+		return -EPROTONOSUPPORT;
+	header->size = get_u32(bytes + 12);
+	header->id = get_u64(bytes + 16);
+	header->first_seq = get_u64(bytes + 24);
+	memcpy(header->spool, bytes + 32, SPOOL_ID_SIZE);
+	return 0;
+}
+
+size_t record_size(size_t body_length)
+{
+	return RECORD_HEADER_SIZE + ((body_length + 7) & ~(size_t)7);
+}
+
+/* The header's first 16 bytes and the body, which stands 8 bytes further on. */
+static uint64_t record_checksum(uint64_t id, uint32_t offset, const uint8_t *bytes,
+				uint32_t length)
+{
+	uint64_t seed = id ^ offset;
+
+	seed = XXH3_64bits_withSeed(bytes, 16, seed);
+	return XXH3_64bits_withSeed(bytes + RECORD_HEADER_SIZE, length, seed);
+}
+
+size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64_t seq,
+		     const struct piece *pieces, size_t count, uint8_t *bytes)
+{
+	uint8_t *body = bytes + RECORD_HEADER_SIZE;
+	size_t length = 0, size;
+
+	for (size_t i = 0; i < count; i++) {
+		memcpy(body + length, pieces[i].bytes, pieces[i].length);
+		length += pieces[i].length;
+	}
+	assert(length <= RECORD_MAX_BODY);
+	size = record_size(length);
+	memset(body + length, 0, size - RECORD_HEADER_SIZE - length);
+	put_u32(bytes, length);
+	put_u16(bytes + 4, type);
+	put_u16(bytes + 6, 0);
+	put_u64(bytes + 8, seq);
+	put_u64(bytes + 16, record_checksum(id, offset, bytes, length));
+	return size;
+}
+
+ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t n,
+		      struct record *record)
+{
+	uint32_t length;
+	uint16_t type;
+
+	if (n < RECORD_HEADER_SIZE)
+		return 0;
+	length = get_u32(bytes);
+	type = get_u16(bytes + 4);
+	if (type < RECORD_CHECKPOINT || type > RECORD_BOOT || length > RECORD_MAX_BODY)
+		return -EBADMSG;
+	if (n < record_size(length))
+		return 0;
+	if (get_u64(bytes + 16) != record_checksum(id, offset, bytes, length))
+		return -EBADMSG;
+	record->type = type;
+	record->seq = get_u64(bytes + 8);
+	record->body = bytes + RECORD_HEADER_SIZE;
+	record->length = length;
+	return record_size(length);
+}
+
+static int fill_with_zeros(int fd, uint32_t size)
+{
+	_cleanup_free_ uint8_t *zeros = NULL;
+	const size_t chunk = 256 * 1024;
+
+	zeros = calloc(1, chunk);
+	if (!zeros)
+		return -ENOMEM;
+	for (uint32_t done = 0; done < size;) {
+		size_t want = size - done < chunk ? size - done : chunk;
+		ssize_t n = write(fd, zeros, want);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			done += n;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int segment_create(int directory, const char *name, uint32_t size)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	if (fd < 0)
+		return -errno;
+	r = fill_with_zeros(fd, size);
+	if (r == 0 && fsync(directory) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(directory, name, 0);
+		return r;
+	}
+	return TAKE_FD(fd);
+}
+
+enum { READ_SIZE = 128 * 1024 };
+
+int segment_reader_begin(struct segment_reader *reader, int fd, uint64_t id, uint32_t offset,
+			 uint32_t limit)
+{
+	uint8_t *buffer = reader->buffer;
+
+	if (!buffer)
+		buffer = malloc(READ_SIZE);
+	if (!buffer)
+		return -ENOMEM;
+	*reader = (struct segment_reader){
+		.fd = fd, .id = id, .offset = offset, .limit = limit, .end = offset,
+		.buffer = buffer,
+	};
+	return 0;
+}
+
+void segment_reader_done(struct segment_reader *reader)
+{
+	free(reader->buffer);
+	reader->buffer = NULL;
+}
+
+/* Has the buffer begin at the reader's offset. */
+static int reader_fill(struct segment_reader *reader)
+{
+	uint32_t want = reader->limit - reader->offset, have = 0;
+
+	if (want > READ_SIZE)
+		want = READ_SIZE;
+	while (have < want) {
+		ssize_t n = pread(reader->fd, reader->buffer + have, want - have,
+				  reader->offset + have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break; /* the file was cut short */
+		have += n;
+	}
+	reader->start = reader->offset;
+	reader->length = have;
+	if (have < want)
+		reader->limit = reader->offset + have;
+	return 0;
+}
+
+int segment_read(struct segment_reader *reader, struct record *record, uint32_t *offset)
+{
+	while (reader->offset + RECORD_HEADER_SIZE <= reader->limit) {
+		uint32_t into = reader->offset - reader->start;
+		ssize_t n = 0;
+
+		if (reader->offset >= reader->start && into < reader->length)
+			n = record_decode(reader->id, reader->offset, reader->buffer + into,
+					  reader->length - into, record);
+		if (n == 0 && (into != 0 || reader->length == 0)) {
+			int r = reader_fill(reader);
+
+			if (r < 0)
+				return r;
+			if (reader->length == 0)
+				break;
+			continue;
+		}
+		if (n <= 0) {
+			reader->offset += 8;
+			continue;
+		}
+		reader->damaged += reader->offset - reader->end;
+		*offset = reader->offset;
+		reader->offset += n;
+		reader->end = reader->offset;
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* segment.h - a segment file of the journal as it stands on disk: header and records. */
+#pragma once
+
+#include "base/cleanup.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * All numbers are little-endian. A segment file has a fixed size, is filled with zeros when
+ * it is made and used again for good. It begins with a header:
+ *
+ *    0  magic       8  "PBSPOOL" and a zero
+ *    8  version     4  1
+ *   12  size        4  of the file, in bytes
+ *   16  id          8  grows by one each time any segment of the spool is begun
+ *   24  first_seq   8  sequence number that the first message in it has or would have
+ *   32  spool      16  random identity of the spool
+ *   48  (zero)      8
+ *   56  checksum    8  XXH3-64 of bytes 0 to 55
+ *
+ * and goes on with records, each at a multiple of 8:
+ *
+ *    0  length      4  of the body
+ *    4  type        2
+ *    6  (zero)      2
+ *    8  seq         8  of the message that it is about, or 0
+ *   16  checksum    8  XXH3-64 of bytes 0 to 15 and the body, seeded with id XOR offset
+ *   24  body, padded with zeros to a multiple of 8
+ *
+ * The seed makes what an earlier use of the file left behind invalid without wiping it.
+ */
+enum {
+	SEGMENT_VERSION = 1,
+	SEGMENT_HEADER_SIZE = 64,
+	RECORD_HEADER_SIZE = 24,
+	RECORD_MAX_BODY = 64 * 1024,
+	SPOOL_ID_SIZE = 16,
+};
+
+enum record_type {
+	RECORD_CHECKPOINT = 1, /* the live state; first in each segment */
+	RECORD_MESSAGE = 2,
+	RECORD_SENT = 3,     /* messages and the packet identifiers they went out with */
+	RECORD_RELEASED = 4, /* QoS 2: PUBREC was received */
+	RECORD_DONE = 5,     /* acknowledged for good: PUBACK, PUBCOMP */
+	RECORD_REFUSED = 6,  /* the broker will never take it */
+	RECORD_DROPPED = 7,  /* a range of messages that had to be given up */
+	RECORD_RESERVE = 8,  /* sequence numbers that may be used before they are synced */
+	RECORD_BOOT = 9,     /* from here on written by another boot of the machine */
+};
+
+struct segment_header {
+	uint32_t version, size;
+	uint64_t id, first_seq;
+	uint8_t spool[SPOOL_ID_SIZE];
+};
+
+struct record {
+	enum record_type type;
+	uint64_t seq;
+	const uint8_t *body; /* into the bytes that were decoded */
+	uint32_t length;
+};
+
+/* A body in up to two pieces, so that a message's text need not be copied before. */
+struct piece {
+	const void *bytes;
+	size_t length;
+};
+
+void segment_header_encode(const struct segment_header *header,
+			   uint8_t bytes[SEGMENT_HEADER_SIZE]);
+
+/*
+ * 0; -ENOENT where there never was a header (zeros); -EBADMSG where it is damaged;
+ * -EPROTONOSUPPORT for a version that is newer than this program (version is filled in).
+ */
+int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
+			  struct segment_header *header) _must_check_;
+
+/* Bytes that a record with that body takes. */
+size_t record_size(size_t body_length);
+
+/*
+ * Writes a record as it stands at `offset` of segment `id`; record_size() bytes, which must
+ * be there. Bodies are at most RECORD_MAX_BODY.
+ */
+size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64_t seq,
+		     const struct piece *pieces, size_t count, uint8_t *bytes);
+
+/*
+ * Takes the record at `offset` of segment `id` from `n` bytes. Its size on disk when it is
+ * whole and right; 0 when more bytes are needed to tell; -EBADMSG when it is none.
+ */
+ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t n,
+		      struct record *record) _must_check_;
+
+/* Little-endian fields. */
+void put_u16(uint8_t *bytes, uint16_t value);
+void put_u32(uint8_t *bytes, uint32_t value);
+void put_u64(uint8_t *bytes, uint64_t value);
+uint16_t get_u16(const uint8_t *bytes);
+uint32_t get_u32(const uint8_t *bytes);
+uint64_t get_u64(const uint8_t *bytes);
+
+/*
+ * Makes a segment file of zeros, durably (file and directory synced). Returns a descriptor,
+ * or -errno, with no file left behind.
+ */
+int segment_create(int directory, const char *name, uint32_t size) _must_check_;
+
+/*
+ * Reads the records of one segment file in order. Where a record is not right it looks on for
+ * the next that is, so that one bad sector costs only what stood in it.
+ */
+struct segment_reader {
+	int fd; /* not owned */
+	uint64_t id;
+	uint32_t offset;  /* of the record that is looked for next */
+	uint32_t limit;   /* end of what is to be read */
+	uint32_t end;     /* behind the last right record so far */
+	uint32_t damaged; /* bytes skipped between right records so far */
+	uint8_t *buffer;
+	uint32_t start, length; /* the part of the file that the buffer holds */
+};
+
+/* Begins at `offset`; takes the buffer of an earlier use over. 0 or -ENOMEM. */
+int segment_reader_begin(struct segment_reader *reader, int fd, uint64_t id, uint32_t offset,
+			 uint32_t limit) _must_check_;
+void segment_reader_done(struct segment_reader *reader);
+
+/*
+ * The next record, valid until the next call, and its place. 1; 0 when there is no more;
+ * -errno when the file can't be read.
+ */
+int segment_read(struct segment_reader *reader, struct record *record,
+		 uint32_t *offset) _must_check_;

@@ -1,0 +1,855 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session.c - our half of the MQTT persistent session, on libmosquitto.
+ *
+ * The library keeps its half of the handshake in memory only, so each link, the first one
+ * after a crash as well as one after a cable was pulled, begins with a new client that takes
+ * over what the journal holds (resume.h). There is one way in, and it is used all the time.
+ *
+ * Everything the library wants to send stays queued until mosquitto_loop_write(), which is
+ * called only when the spool is committed.
+ */
+#include "uplink/session.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "bridge/clock.h"
+#include "uplink/pubrec.h"
+#include "uplink/resume.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum {
+	TICK_US = 1000 * 1000,
+	/* How long a broker may take to answer CONNECT. */
+	OPEN_TIMEOUT_US = 20 * 1000 * 1000,
+	/* QoS 0 messages that are handed over in one turn. */
+	UNACKNOWLEDGED_A_TURN = 256,
+	/* A link that held so long was a good one: begin with the shortest delay again. */
+	GOOD_LINK_US = 60 * 1000 * 1000,
+	PASSWORD_MAX = 1024,
+	STATUS_MAX = 256,
+};
+
+enum link {
+	LINK_DOWN,       /* a timer runs until the next attempt */
+	LINK_CONNECTING, /* the helper has the client */
+	LINK_OPENING,    /* CONNECT is sent or about to be */
+	LINK_UP,
+};
+
+/* What the helper thread needs, owned by it until `done` is set. */
+struct connecting {
+	struct mosquitto *client;
+	char *host;
+	int port, keepalive_s;
+	mosquitto_property *properties;
+	int event; /* duplicate of the session's eventfd */
+	int result, error;
+	atomic_bool done;
+};
+
+struct session {
+	sd_event *loop;
+	const struct conf *conf;
+	struct spool *spool;
+	char *status_topic;
+
+	enum link link;
+	struct mosquitto *client;
+	struct connecting *connecting;
+	int event;
+	sd_event_source *event_source, *socket_source, *timer;
+	uint64_t link_since_us;
+	unsigned attempts; /* without success */
+	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
+	bool greeted;      /* `online` was published on this link */
+
+	unsigned window;   /* most messages in flight on this link */
+	uint8_t max_qos;
+	uint16_t last_mid; /* where the client's counter stands */
+	bool blind;        /* PUBREC can't be seen in this library's log */
+	char *payload;
+	char status[STATUS_MAX], trouble[STATUS_MAX];
+};
+
+static int begin_attempt(struct session *session);
+
+/* --- publishing --- */
+
+static mosquitto_property *message_properties(const struct session *session, uint64_t seq)
+{
+	mosquitto_property *properties = NULL;
+	char text[24];
+
+	if (!session->conf->broker.mqtt5)
+		return NULL;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)seq);
+	if (mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
+					       text))
+		mosquitto_property_free_all(&properties);
+	return properties;
+}
+
+/* Hands a message to the library. A MOSQ_ERR code; *mid is its packet identifier. */
+static int publish(struct session *session, const struct message *message, uint8_t qos,
+		   int64_t time_ms, int *mid)
+{
+	struct text payload = { .data = session->payload, .size = PAYLOAD_MAX };
+	mosquitto_property *properties = message_properties(session, message->seq);
+	char topic[TOPIC_MAX + 1];
+	int rc;
+
+	memcpy(topic, message->topic, message->topic_length);
+	topic[message->topic_length] = '\0';
+	message_payload(message, time_ms, &payload);
+	rc = mosquitto_publish_v5(session->client, mid, topic, payload.length, payload.data,
+				  qos, message->retain, properties);
+	mosquitto_property_free_all(&properties);
+	if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
+		session->last_mid = *mid;
+	return rc;
+}
+
+/* The library will not take it, now or ever: too large for the broker, topic not valid. */
+static void set_aside(struct session *session, uint64_t seq, int rc)
+{
+	log_error("message %llu can't be published: %s; set aside", (unsigned long long)seq,
+		  mosquitto_strerror(rc));
+	spool_set_aside(session->spool, seq, rc);
+}
+
+static void send_message(struct session *session, const struct message *message,
+			 const struct place *place, int64_t time_ms)
+{
+	uint8_t qos = message->qos < session->max_qos ? message->qos : session->max_qos;
+	int mid = 0, rc = publish(session, message, qos, time_ms, &mid);
+	struct flight flight = {
+		.seq = message->seq, .segment = place->segment, .offset = place->offset,
+		.mid = mid, .qos = qos, .state = FLIGHT_SENT, .time_ms = time_ms,
+	};
+
+	if (rc == MOSQ_ERR_NOMEM) {
+		session->lost = rc;
+		return;
+	}
+	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
+		set_aside(session, flight.seq, rc);
+		return;
+	}
+	/* A connection that broke meanwhile shows in its own way; the next one sends again. */
+	if (qos == 0)
+		spool_finished(session->spool, flight.seq);
+	else if (spool_sent(session->spool, &flight) < 0)
+		session->lost = MOSQ_ERR_NOMEM;
+}
+
+/* Flights whose PUBREC the broker has forgotten go out as new publishes. */
+static void send_again(struct session *session)
+{
+	size_t count;
+	const struct flight *flights = spool_flights(session->spool, &count);
+
+	for (size_t i = 0; i < count && !session->lost;) {
+		struct flight flight = flights[i];
+		struct place place = { flight.segment, flight.offset };
+		struct message message;
+
+		if (flight.state != FLIGHT_AGAIN) {
+			i++;
+			continue;
+		}
+		/* Either way the flight leaves its place in the array. */
+		if (spool_read(session->spool, &flight, &message) < 0)
+			spool_damaged(session->spool, flight.seq);
+		else
+			send_message(session, &message, &place, flight.time_ms);
+		flights = spool_flights(session->spool, &count);
+	}
+}
+
+/* The gateway's own state; retained, and the last will says the opposite. */
+static void publish_status(struct session *session, const char *status)
+{
+	int mid = session->last_mid;
+
+	mosquitto_publish(session->client, &mid, session->status_topic, strlen(status), status,
+			  0, true);
+	session->last_mid = mid;
+}
+
+bool session_feed(struct session *session)
+{
+	unsigned unacknowledged = 0;
+
+	if (session->link != LINK_UP)
+		return false;
+	if (!session->greeted) {
+		publish_status(session, "online");
+		send_again(session);
+		session->greeted = true;
+	}
+	while (!session->lost) {
+		size_t count;
+		const struct flight *flights = spool_flights(session->spool, &count);
+		struct message message;
+		struct place place;
+
+		if (count >= session->window ||
+		    !resume_may_publish(flights, count, session->last_mid))
+			return false;
+		if (spool_next(session->spool, &message, &place) <= 0)
+			return false;
+		send_message(session, &message, &place, clock_message_ms(&message));
+		if (message.qos == 0 && ++unacknowledged == UNACKNOWLEDGED_A_TURN)
+			return true;
+	}
+	return true;
+}
+
+bool session_is_busy(const struct session *session)
+{
+	size_t count;
+
+	spool_flights(session->spool, &count);
+	return session->link == LINK_UP && count > 0;
+}
+
+/* --- what the broker answers --- */
+
+static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, int reason,
+		       _unused_ const mosquitto_property *properties)
+{
+	struct session *session = data;
+	size_t count;
+	const struct flight *flights = spool_flights(session->spool, &count);
+
+	if (reason >= 0x80) {
+		/* An answer for good: asked again, the broker would say the same. */
+		if (spool_refused(session->spool, mid, reason))
+			log_error("broker refuses a message: %s; set aside",
+				  mosquitto_reason_string(reason));
+		return;
+	}
+	for (size_t i = 0; i < count && !session->blind; i++) {
+		if (flights[i].mid != mid || flights[i].qos != 2 ||
+		    flights[i].state != FLIGHT_SENT)
+			continue;
+		session->blind = true;
+		log_warning("this libmosquitto does not tell of PUBREC: after a crash a QoS 2 "
+			    "message may be delivered twice");
+	}
+	spool_acked(session->spool, mid);
+}
+
+static void on_log(_unused_ struct mosquitto *client, void *data, int level, const char *line)
+{
+	struct session *session = data;
+	uint16_t mid;
+
+	if (level != MOSQ_LOG_DEBUG)
+		return;
+	switch (pubrec_parse(line, &mid)) {
+	case PUBREC_RECEIVED:
+		spool_released(session->spool, mid);
+		break;
+	case PUBCOMP_RECEIVED:
+		spool_acked(session->spool, mid);
+		break;
+	case PUBREC_OTHER:
+		break;
+	}
+}
+
+/*
+ * PUBREL for what the client of an earlier link had PUBREC for. The library knows nothing of
+ * it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
+ *
+ *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
+ */
+static int send_pubrel(struct session *session, uint16_t mid)
+{
+	const uint8_t packet[] = { 0x62, 0x02, mid >> 8, mid & 0xFF };
+	SSL *tls = mosquitto_ssl_get(session->client);
+	ssize_t n;
+
+	if (tls)
+		n = SSL_write(tls, packet, sizeof(packet));
+	else
+		n = send(mosquitto_socket(session->client), packet, sizeof(packet),
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n == sizeof(packet) ? 0 : -EIO;
+}
+
+static void resume_released(struct session *session)
+{
+	size_t count;
+	const struct flight *flights = spool_flights(session->spool, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (flights[i].state == FLIGHT_RELEASED &&
+		    send_pubrel(session, flights[i].mid) < 0)
+			session->lost = MOSQ_ERR_CONN_LOST;
+}
+
+static void read_limits(struct session *session, const mosquitto_property *properties)
+{
+	uint16_t receive_maximum;
+	uint8_t max_qos;
+
+	if (mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM,
+					  &receive_maximum, false) &&
+	    receive_maximum < session->window)
+		session->window = receive_maximum;
+	if (mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &max_qos, false))
+		session->max_qos = max_qos;
+}
+
+static const char *refusal(const struct session *session, int reason)
+{
+	return session->conf->broker.mqtt5 ? mosquitto_reason_string(reason) :
+					     mosquitto_connack_string(reason);
+}
+
+static void on_connect(_unused_ struct mosquitto *client, void *data, int reason, int flags,
+		       const mosquitto_property *properties)
+{
+	const struct broker_conf *broker = &((struct session *)data)->conf->broker;
+	struct session *session = data;
+	bool present = flags & 1;
+	size_t forgotten = 0, count;
+
+	if (reason) {
+		snprintf(session->status, sizeof(session->status), "refused: %s",
+			 refusal(session, reason));
+		session->lost = MOSQ_ERR_CONN_REFUSED;
+		return;
+	}
+	session->window = broker->inflight;
+	session->max_qos = 2;
+	read_limits(session, properties);
+	if (present)
+		resume_released(session);
+	else
+		forgotten = spool_forget_released(session->spool);
+	session->link = LINK_UP;
+	session->link_since_us = clock_monotonic_us();
+	session->greeted = false;
+	session->trouble[0] = '\0';
+	spool_flights(session->spool, &count);
+	log_notice("broker %s:%u: connected, session %s, %zu messages in doubt, %llu waiting",
+		   broker->host, broker->port, present ? "resumed" : "new", count,
+		   (unsigned long long)spool_sums(session->spool).waiting);
+	if (forgotten)
+		log_warning("broker %s:%u: forgot the session: %zu QoS 2 messages are sent "
+			    "again and may arrive twice", broker->host, broker->port,
+			    forgotten);
+}
+
+static void on_disconnect(_unused_ struct mosquitto *client, void *data, int reason,
+			  _unused_ const mosquitto_property *properties)
+{
+	struct session *session = data;
+
+	if (!session->lost)
+		session->lost = reason ? reason : MOSQ_ERR_CONN_LOST;
+}
+
+/* --- the link --- */
+
+static void drop_client(struct session *session)
+{
+	session->socket_source = sd_event_source_disable_unref(session->socket_source);
+	mosquitto_destroy(session->client);
+	session->client = NULL;
+}
+
+static uint64_t next_delay_us(const struct session *session)
+{
+	const struct broker_conf *broker = &session->conf->broker;
+	uint64_t delay_us = broker->reconnect_first_us;
+	uint32_t random = 0;
+
+	for (unsigned i = 1; i < session->attempts && delay_us < broker->reconnect_most_us; i++)
+		delay_us *= 2;
+	if (delay_us > broker->reconnect_most_us)
+		delay_us = broker->reconnect_most_us;
+	/* A quarter more or less, so that gateways do not come back all at once. */
+	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
+	return delay_us * 3 / 4 + delay_us / 2 * (random % 1000) / 1000;
+}
+
+static void set_timer(struct session *session, uint64_t in_us)
+{
+	sd_event_source_set_time(session->timer, clock_monotonic_us() + in_us);
+	sd_event_source_set_enabled(session->timer, SD_EVENT_ONESHOT);
+}
+
+/* There is no link (any more). Said once for as long as the trouble is the same. */
+static void link_failed(struct session *session, const char *why)
+{
+	const struct broker_conf *broker = &session->conf->broker;
+
+	if (session->link == LINK_UP &&
+	    clock_monotonic_us() - session->link_since_us >= GOOD_LINK_US)
+		session->attempts = 0;
+	if (strcmp(session->trouble, why)) {
+		snprintf(session->trouble, sizeof(session->trouble), "%s", why);
+		log_warning("broker %s:%u: %s; readings are kept, trying again", broker->host,
+			    broker->port, why);
+	}
+	drop_client(session);
+	session->link = LINK_DOWN;
+	session->lost = 0;
+	session->attempts++;
+	set_timer(session, next_delay_us(session));
+}
+
+static void deal_with_loss(struct session *session)
+{
+	char why[STATUS_MAX];
+
+	if (!session->lost || session->link == LINK_DOWN)
+		return;
+	if (session->lost == MOSQ_ERR_CONN_REFUSED && session->link == LINK_OPENING)
+		snprintf(why, sizeof(why), "%s", session->status);
+	else
+		snprintf(why, sizeof(why), "link lost: %s",
+			 session->lost == MOSQ_ERR_ERRNO ? strerror(errno) :
+							   mosquitto_strerror(session->lost));
+	link_failed(session, why);
+}
+
+static void note_result(struct session *session, int rc)
+{
+	if (rc && !session->lost)
+		session->lost = rc;
+}
+
+static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t events,
+		     void *data)
+{
+	struct session *session = data;
+
+	/* Each call takes at most as many packets as messages are in flight. */
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		note_result(session, mosquitto_loop_read(session->client, 1));
+	return 0;
+}
+
+void session_write(struct session *session)
+{
+	uint32_t events = EPOLLIN;
+
+	if (session->link == LINK_OPENING || session->link == LINK_UP) {
+		if (!session->lost && mosquitto_want_write(session->client))
+			note_result(session, mosquitto_loop_write(session->client, 1));
+		if (!session->lost && mosquitto_want_write(session->client))
+			events |= EPOLLOUT;
+		if (!session->lost)
+			sd_event_source_set_io_events(session->socket_source, events);
+	}
+	deal_with_loss(session);
+}
+
+/* Keepalive, and a broker that never answers. */
+static void tick(struct session *session)
+{
+	note_result(session, mosquitto_loop_misc(session->client));
+	if (session->link == LINK_OPENING &&
+	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
+		link_failed(session, "the broker does not answer");
+		return;
+	}
+	set_timer(session, TICK_US);
+}
+
+static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t now_us, void *data)
+{
+	struct session *session = data;
+	int r;
+
+	switch (session->link) {
+	case LINK_OPENING:
+	case LINK_UP:
+		tick(session);
+		break;
+	case LINK_DOWN:
+		r = begin_attempt(session);
+		if (r < 0) {
+			char why[STATUS_MAX];
+
+			snprintf(why, sizeof(why), "can't connect: %s", strerror(-r));
+			link_failed(session, session->status[0] ? session->status : why);
+		}
+		break;
+	case LINK_CONNECTING:
+		break;
+	}
+	return 0;
+}
+
+/* --- connecting, which blocks: a helper thread for as long as it takes --- */
+
+static void connecting_free(struct connecting *connecting)
+{
+	if (!connecting)
+		return;
+	mosquitto_property_free_all(&connecting->properties);
+	closep(&connecting->event);
+	free(connecting->host);
+	free(connecting);
+}
+DEFINE_CLEANUP(struct connecting *, connecting_free)
+
+static void *connect_helper(void *data)
+{
+	struct connecting *connecting = data;
+
+	connecting->result = mosquitto_connect_bind_v5(
+		connecting->client, connecting->host, connecting->port,
+		connecting->keepalive_s, NULL, connecting->properties);
+	connecting->error = errno;
+	/* From the store on it may be gone: the descriptor is taken before. */
+	int event = TAKE_FD(connecting->event);
+
+	atomic_store_explicit(&connecting->done, true, memory_order_release);
+	(void)!eventfd_write(event, 1);
+	close(event);
+	return NULL;
+}
+
+static void connect_trouble(const struct connecting *connecting, char why[STATUS_MAX])
+{
+	if (connecting->result == MOSQ_ERR_ERRNO)
+		snprintf(why, STATUS_MAX, "%s", strerror(connecting->error));
+	else if (connecting->result == MOSQ_ERR_EAI)
+		snprintf(why, STATUS_MAX, "the name is not known");
+	else
+		snprintf(why, STATUS_MAX, "%s", mosquitto_strerror(connecting->result));
+}
+
+static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+			void *data)
+{
+	struct session *session = data;
+	_cleanup_(connecting_freep) struct connecting *connecting = NULL;
+	eventfd_t count;
+	int r;
+
+	(void)!eventfd_read(fd, &count);
+	if (!session->connecting ||
+	    !atomic_load_explicit(&session->connecting->done, memory_order_acquire))
+		return 0;
+	connecting = TAKE_PTR(session->connecting);
+	if (connecting->result) {
+		char why[STATUS_MAX];
+
+		connect_trouble(connecting, why);
+		link_failed(session, why);
+		return 0;
+	}
+	r = sd_event_add_io(session->loop, &session->socket_source,
+			    mosquitto_socket(session->client), EPOLLIN | EPOLLOUT, on_socket,
+			    session);
+	if (r < 0) {
+		link_failed(session, strerror(-r));
+		return 0;
+	}
+	session->link = LINK_OPENING;
+	session->link_since_us = clock_monotonic_us();
+	set_timer(session, TICK_US);
+	return 0;
+}
+
+static int start_helper(struct session *session)
+{
+	const struct broker_conf *broker = &session->conf->broker;
+	_cleanup_(connecting_freep) struct connecting *connecting =
+		calloc(1, sizeof(*connecting));
+	pthread_attr_t attributes;
+	pthread_t thread;
+	int r;
+
+	if (!connecting)
+		return -ENOMEM;
+	connecting->client = session->client;
+	connecting->port = broker->port;
+	connecting->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
+	connecting->host = strdup(broker->host);
+	connecting->event = fcntl(session->event, F_DUPFD_CLOEXEC, 3);
+	if (!connecting->host || connecting->event < 0)
+		return -ENOMEM;
+	if (broker->mqtt5 &&
+	    mosquitto_property_add_int32(&connecting->properties,
+					 MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+					 broker->session_expiry_us / USEC_PER_SEC))
+		return -ENOMEM;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attributes, 512 * 1024);
+	r = pthread_create(&thread, &attributes, connect_helper, connecting);
+	pthread_attr_destroy(&attributes);
+	if (r)
+		return -r;
+	session->connecting = TAKE_PTR(connecting);
+	session->link = LINK_CONNECTING;
+	return 0;
+}
+
+/* --- a new client, with what is in doubt --- */
+
+/*
+ * The password: from the file that is configured, or systemd's credential "password" when
+ * there is a user name and no file. 1 when there is one, 0, or -errno with the status set.
+ */
+static int read_password(struct session *session, char password[PASSWORD_MAX])
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	const char *path = session->conf->broker.password_file;
+	_cleanup_free_ char *credential = NULL;
+	_cleanup_fclose_ FILE *file = NULL;
+
+	if (!session->conf->broker.username)
+		return 0;
+	if (!path && credentials && asprintf(&credential, "%s/password", credentials) > 0 &&
+	    access(credential, F_OK) == 0)
+		path = credential;
+	if (!path)
+		return 0;
+	file = fopen(path, "re");
+	if (!file || !fgets(password, PASSWORD_MAX, file)) {
+		int error = errno ? errno : ENODATA;
+
+		snprintf(session->status, sizeof(session->status), "password file %s: %s", path,
+			 strerror(error));
+		return -error;
+	}
+	password[strcspn(password, "\r\n")] = '\0';
+	return 1;
+}
+
+static int set_credentials(struct session *session)
+{
+	char password[PASSWORD_MAX];
+	int r = read_password(session, password), rc;
+
+	if (r < 0 || !session->conf->broker.username)
+		return r;
+	rc = mosquitto_username_pw_set(session->client, session->conf->broker.username,
+				       r > 0 ? password : NULL);
+	explicit_bzero(password, sizeof(password));
+	return rc ? -ENOMEM : 0;
+}
+
+static int set_tls(struct session *session)
+{
+	const struct tls_conf *tls = &session->conf->broker.tls;
+	int rc;
+
+	if (!tls->enabled)
+		return 0;
+	if (!tls->ca) {
+		rc = mosquitto_int_option(session->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+		if (rc)
+			return -ENOTSUP;
+	}
+	rc = mosquitto_tls_set(session->client, tls->ca, tls->ca ? NULL : "/etc/ssl/certs",
+			       tls->cert, tls->key, NULL);
+	if (rc) {
+		snprintf(session->status, sizeof(session->status), "TLS settings: %s",
+			 mosquitto_strerror(rc));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int new_client(struct session *session)
+{
+	const struct broker_conf *broker = &session->conf->broker;
+	struct mosquitto *client = mosquitto_new(broker->client_id, false, session);
+	int r;
+
+	if (!client)
+		return -errno;
+	session->client = client;
+	mosquitto_threaded_set(client, true);
+	mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION,
+			     broker->mqtt5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+	mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
+	mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, UINT16_MAX);
+	mosquitto_connect_v5_callback_set(client, on_connect);
+	mosquitto_disconnect_v5_callback_set(client, on_disconnect);
+	mosquitto_publish_v5_callback_set(client, on_publish);
+	mosquitto_log_callback_set(client, on_log);
+	if (mosquitto_will_set(client, session->status_topic, strlen("offline"), "offline", 1,
+			       true))
+		return -EINVAL;
+	r = set_credentials(session);
+	return r < 0 ? r : set_tls(session);
+}
+
+static void burn_identifiers(struct session *session, uint16_t count)
+{
+	/* Fails, as there is no connection, and uses up an identifier all the same. */
+	while (count--)
+		mosquitto_publish(session->client, NULL, session->status_topic, 0, NULL, 0,
+				  false);
+}
+
+/* Queues a flight's message in the library under the identifier that it has. */
+static int resume_flight(struct session *session, const struct flight *flight)
+{
+	struct message message;
+	int mid = 0, rc;
+
+	if (spool_read(session->spool, flight, &message) < 0) {
+		/* Its identifier has to be passed by all the same. */
+		burn_identifiers(session, 1);
+		spool_damaged(session->spool, flight->seq);
+		return 0;
+	}
+	rc = publish(session, &message, flight->qos, flight->time_ms, &mid);
+	if (rc != MOSQ_ERR_NO_CONN && rc != MOSQ_ERR_SUCCESS)
+		return rc == MOSQ_ERR_NOMEM ? -ENOMEM : -EINVAL;
+	assert(mid == flight->mid);
+	return 0;
+}
+
+/* Brings a new client to where the journal says that the one before it was. */
+static int resume(struct session *session)
+{
+	_cleanup_free_ struct resume_step *steps = NULL;
+	_cleanup_free_ struct flight *flights = NULL;
+	uint16_t last_mid = spool_last_mid(session->spool), burn_last;
+	size_t count, n;
+	const struct flight *known = spool_flights(session->spool, &count);
+
+	steps = reallocarray(NULL, count + 1, sizeof(*steps));
+	flights = reallocarray(NULL, count + 1, sizeof(*flights));
+	if (!steps || !flights)
+		return -ENOMEM;
+	if (count)
+		memcpy(flights, known, count * sizeof(*flights));
+	n = resume_plan(flights, count, last_mid, steps, &burn_last);
+	for (size_t i = 0; i < n; i++) {
+		int r;
+
+		burn_identifiers(session, steps[i].burn);
+		r = resume_flight(session, &flights[steps[i].flight]);
+		if (r < 0)
+			return r;
+	}
+	burn_identifiers(session, burn_last);
+	session->last_mid = last_mid;
+	return 0;
+}
+
+static int begin_attempt(struct session *session)
+{
+	int r;
+
+	session->status[0] = '\0';
+	r = new_client(session);
+	if (r == 0)
+		r = resume(session);
+	if (r == 0)
+		r = start_helper(session);
+	return r;
+}
+
+/* --- life --- */
+
+int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
+		struct session **result)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	int r = -ENOMEM;
+
+	if (!session)
+		return -ENOMEM;
+	mosquitto_lib_init();
+	session->loop = sd_event_ref(loop);
+	session->conf = conf;
+	session->spool = spool;
+	session->payload = malloc(PAYLOAD_MAX);
+	session->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (asprintf(&session->status_topic, "%s/status", conf->gateway) < 0)
+		session->status_topic = NULL;
+	if (session->payload && session->status_topic && session->event >= 0)
+		r = sd_event_add_io(loop, &session->event_source, session->event, EPOLLIN,
+				    on_connected, session);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &session->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
+				      session);
+	if (r < 0) {
+		session_free(session);
+		return r;
+	}
+	*result = session;
+	return 0;
+}
+
+void session_leave(struct session *session)
+{
+	if (session->link != LINK_UP || session->lost)
+		return;
+	publish_status(session, "offline");
+	mosquitto_disconnect(session->client);
+	mosquitto_loop_write(session->client, 1);
+}
+
+bool session_free(struct session *session)
+{
+	bool left_behind = false;
+
+	if (!session)
+		return false;
+	if (session->connecting) {
+		left_behind = !atomic_load_explicit(&session->connecting->done,
+						    memory_order_acquire);
+		if (!left_behind)
+			connecting_free(session->connecting);
+	}
+	sd_event_source_disable_unref(session->timer);
+	sd_event_source_disable_unref(session->event_source);
+	sd_event_source_disable_unref(session->socket_source);
+	sd_event_unref(session->loop);
+	closep(&session->event);
+	free(session->payload);
+	free(session->status_topic);
+	if (left_behind)
+		return true;
+	mosquitto_destroy(session->client);
+	free(session);
+	mosquitto_lib_cleanup();
+	return false;
+}
+
+const char *session_describe(const struct session *session)
+{
+	static const char *const words[] = {
+		[LINK_DOWN] = "no link to", [LINK_CONNECTING] = "connecting to",
+		[LINK_OPENING] = "connecting to", [LINK_UP] = "connected to",
+	};
+	/* Written by the thread that asks. */
+	static _Thread_local char text[2 * STATUS_MAX];
+
+	snprintf(text, sizeof(text), "%s %s:%u%s%s", words[session->link],
+		 session->conf->broker.host, session->conf->broker.port,
+		 session->trouble[0] && session->link != LINK_UP ? ": " : "",
+		 session->link != LINK_UP ? session->trouble : "");
+	return text;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session.h - our half of the MQTT persistent session, on libmosquitto. */
+#pragma once
+
+#include "config/conf.h"
+#include "uplink/spool.h"
+
+#include <systemd/sd-event.h>
+
+struct session;
+
+/*
+ * A session that has no link yet and looks for one as soon as `loop` runs. conf and spool
+ * must outlive it. 0 or -errno.
+ */
+int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
+		struct session **session) _must_check_;
+
+/*
+ * Frees it at once, without a word to the broker. A helper that still resolves the broker's
+ * name is left behind: true says so, and the process must end by _exit().
+ */
+bool session_free(struct session *session);
+
+/*
+ * A turn of the uplink is session_feed(), spool_commit(), session_write(): messages from the
+ * spool are handed to the library as far as the window allows, noted, made durable, and only
+ * then do their packets leave. session_feed() returns true when there is more to do at once.
+ */
+bool session_feed(struct session *session);
+void session_write(struct session *session);
+
+/* Says good-bye to the broker, so that it does not publish the last will. */
+void session_leave(struct session *session);
+
+/* Whether messages are in flight on a link that is up. */
+bool session_is_busy(const struct session *session);
+
+/* One line for people: "connected to broker.lan:8883", "no link to …: refused". */
+const char *session_describe(const struct session *session);

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slots.c - the segment files of a spool: which are in use, in what order, which are free. */
+#include "uplink/slots.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+	SEGMENT_MAX = 4 * 1024 * 1024,
+	SEGMENT_MIN = 256 * 1024,
+	/* Two take turns, one is free for what must be noted, one more to drain in peace. */
+	SLOTS_MIN = 4,
+	NAME_SIZE = sizeof("4294967295.seg.damaged"),
+};
+
+void slots_done(struct slots *slots)
+{
+	free(slots->slots);
+	slots->slots = NULL;
+	slots->count = slots->room = slots->used = 0;
+}
+
+static void slot_name(unsigned number, char name[NAME_SIZE])
+{
+	snprintf(name, NAME_SIZE, "%04u.seg", number);
+}
+
+int slot_open(const struct slots *slots, const struct slot *slot)
+{
+	char name[NAME_SIZE];
+	int fd;
+
+	slot_name(slot->number, name);
+	fd = openat(slots->directory, name,
+		    (slots->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+static int add_slot(struct slots *slots, const struct slot *slot)
+{
+	if (slots->count == slots->room) {
+		size_t room = slots->room ? slots->room * 2 : 16;
+		struct slot *more = reallocarray(slots->slots, room, sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		slots->slots = more;
+		slots->room = room;
+	}
+	slots->slots[slots->count++] = *slot;
+	return 0;
+}
+
+struct slot *slots_current(const struct slots *slots)
+{
+	return &slots->slots[slots->used - 1];
+}
+
+struct slot *slots_find(const struct slots *slots, uint64_t id)
+{
+	for (size_t i = 0; i < slots->used; i++)
+		if (slots->slots[i].id == id)
+			return &slots->slots[i];
+	return NULL;
+}
+
+void slots_free_finished(struct slots *slots, uint64_t oldest_seq)
+{
+	while (slots->used > 1 && slots->slots[1].first_seq <= oldest_seq) {
+		struct slot slot = slots->slots[0];
+
+		slot.id = 0;
+		slots->used--;
+		memmove(slots->slots, slots->slots + 1,
+			(slots->count - 1) * sizeof(*slots->slots));
+		slots->slots[slots->count - 1] = slot;
+	}
+}
+
+static uint32_t segment_size(uint64_t max_bytes)
+{
+	uint64_t size = max_bytes / SLOTS_MIN;
+
+	if (size > SEGMENT_MAX)
+		size = SEGMENT_MAX;
+	if (size < SEGMENT_MIN)
+		size = SEGMENT_MIN;
+	return size & ~UINT32_C(4095);
+}
+
+size_t slots_available(const struct slots *slots)
+{
+	uint64_t sum = 0, size = segment_size(slots->max_bytes);
+	size_t free_count = slots->count - slots->used, more = 0;
+
+	for (size_t i = 0; i < slots->count; i++)
+		sum += slots->slots[i].size;
+	if (sum < slots->max_bytes)
+		more = (slots->max_bytes - sum) / size;
+	if (slots->count + more < SLOTS_MIN)
+		more = SLOTS_MIN - slots->count;
+	return free_count + more;
+}
+
+static int make_slot(struct slots *slots)
+{
+	struct slot slot = { .size = segment_size(slots->max_bytes) };
+	char name[NAME_SIZE];
+	int fd;
+
+	for (size_t i = 0; i < slots->count; i++)
+		if (slots->slots[i].number >= slot.number)
+			slot.number = slots->slots[i].number + 1;
+	slot_name(slot.number, name);
+	fd = segment_create(slots->directory, name, slot.size);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return add_slot(slots, &slot);
+}
+
+int slots_have_free(struct slots *slots)
+{
+	if (slots->used < slots->count)
+		return 0;
+	return slots_available(slots) ? make_slot(slots) : -ENOSPC;
+}
+
+void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq)
+{
+	struct slot *slot = &slots->slots[slots->used++];
+
+	slot->id = slots->newest = id;
+	slot->first_seq = first_seq;
+	slot->end = 0;
+}
+
+/* --- finding them --- */
+
+static int put_aside(struct slots *slots, const char *name, const char *why)
+{
+	char aside[NAME_SIZE + sizeof(".damaged")];
+
+	if (slots->read_only)
+		return 0;
+	snprintf(aside, sizeof(aside), "%s.damaged", name);
+	log_error("spool %s: %s: %s; put aside as %s", slots->path, name, why, aside);
+	return renameat(slots->directory, name, slots->directory, aside) < 0 ? -errno : 0;
+}
+
+/* Never begun: made and not used yet, or its making was cut short. */
+static int scan_unused(struct slots *slots, const char *name, const struct slot *slot)
+{
+	if (slot->size >= SEGMENT_MIN && slot->size % 4096 == 0 && slot->size <= SEGMENT_MAX)
+		return add_slot(slots, slot);
+	if (!slots->read_only && unlinkat(slots->directory, name, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int scan_file(struct slots *slots, const char *name, unsigned number)
+{
+	uint8_t bytes[SEGMENT_HEADER_SIZE] = { 0 };
+	struct segment_header header;
+	struct slot slot = { .number = number };
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+	int r;
+
+	fd = slot_open(slots, &slot);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0 || pread(fd, bytes, sizeof(bytes), 0) < 0)
+		return -errno;
+	slot.size = st.st_size < SEGMENT_MAX ? st.st_size : SEGMENT_MAX;
+	r = segment_header_decode(bytes, &header);
+	if (r == -ENOENT)
+		return scan_unused(slots, name, &slot);
+	if (r == -EBADMSG)
+		return put_aside(slots, name, "its header is damaged");
+	if (r < 0)
+		return r;
+	if (slot.size != header.size)
+		log_error("spool %s: %s: cut short: %u of %u bytes are left", slots->path, name,
+			  slot.size, header.size);
+	slot.id = header.id;
+	slot.first_seq = header.first_seq;
+	r = add_slot(slots, &slot);
+	if (r == 0 && header.id > slots->newest) {
+		slots->newest = header.id;
+		memcpy(slots->spool, header.spool, sizeof(slots->spool));
+	}
+	return r;
+}
+
+/* In use by id, then those that are free. */
+static int compare_slots(const void *a, const void *b)
+{
+	const struct slot *x = a, *y = b;
+
+	if (!x->id != !y->id)
+		return !x->id - !y->id;
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return x->number < y->number ? -1 : x->number > y->number;
+}
+
+static int scan_names(struct slots *slots, DIR *directory)
+{
+	struct dirent *entry;
+
+	while ((errno = 0, entry = readdir(directory))) {
+		unsigned number;
+		char name[NAME_SIZE];
+		int r;
+
+		if (sscanf(entry->d_name, "%u", &number) != 1)
+			continue;
+		slot_name(number, name);
+		if (strcmp(name, entry->d_name))
+			continue;
+		r = scan_file(slots, name, number);
+		if (r < 0)
+			return r;
+	}
+	return -errno;
+}
+
+int slots_scan(struct slots *slots)
+{
+	DIR *directory;
+	int fd, r;
+
+	fd = openat(slots->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	directory = fdopendir(fd);
+	if (!directory) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	r = scan_names(slots, directory);
+	closedir(directory);
+	if (r < 0)
+		return r;
+	if (slots->count)
+		qsort(slots->slots, slots->count, sizeof(*slots->slots), compare_slots);
+	for (slots->used = 0; slots->used < slots->count && slots->slots[slots->used].id;)
+		slots->used++;
+	return 0;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* slots.h - the segment files of a spool: which are in use, in what order, which are free. */
+#pragma once
+
+#include "uplink/segment.h"
+
+#include <stddef.h>
+
+struct slot {
+	unsigned number; /* in the file's name, NNNN.seg */
+	uint32_t size;
+	uint64_t id, first_seq; /* from its header; id 0: free */
+	uint32_t end; /* behind its last record, where that is known, else 0 */
+};
+
+struct slots {
+	const char *path; /* of the directory, for the log; not owned */
+	int directory;    /* not owned */
+	bool read_only;
+	uint64_t max_bytes;
+	struct slot *slots; /* those in use first, in the order of their ids */
+	size_t count, room, used;
+	uint64_t newest;              /* the highest id so far, whose … */
+	uint8_t spool[SPOOL_ID_SIZE]; /* … spool identity this is */
+};
+
+void slots_done(struct slots *slots);
+
+/*
+ * Finds the segment files in the directory. What is damaged is put aside under another name
+ * and logged; what was left half made is removed. -EPROTONOSUPPORT: one is of a newer
+ * version, and nothing was touched.
+ */
+int slots_scan(struct slots *slots) _must_check_;
+
+/* Opens a slot's file: a descriptor or -errno. */
+int slot_open(const struct slots *slots, const struct slot *slot) _must_check_;
+
+/* The slot that is written; there must be one. NULL for an id that is not in use. */
+struct slot *slots_current(const struct slots *slots);
+struct slot *slots_find(const struct slots *slots, uint64_t id);
+
+/* Slots whose messages are all below `oldest_seq` become free. */
+void slots_free_finished(struct slots *slots, uint64_t oldest_seq);
+
+/* Free slots and those that may still be made within max_bytes. */
+size_t slots_available(const struct slots *slots);
+
+/*
+ * Has the slot behind those in use be a free one, making it where there is none. -ENOSPC
+ * when it may not or can't be made.
+ */
+int slots_have_free(struct slots *slots) _must_check_;
+
+/* Takes the free slot behind those in use, as the one that is written now. */
+void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq);

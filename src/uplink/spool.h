@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spool.h - the journal on disk that holds each message until the broker acknowledged it. */
+#pragma once
+
+#include "config/conf.h"
+#include "uplink/journal.h"
+
+struct spool;
+
+/*
+ * Opens the spool in `conf->directory`, which is made where it does not exist. -EBUSY:
+ * another process has it. -EPROTONOSUPPORT: written by a newer version, left untouched. Other
+ * -errno from the file system. What was damaged is skipped, counted and logged, not an error.
+ * With `read_only` nothing is locked or written, and -ENOENT tells that there is no spool.
+ */
+int spool_open(const struct spool_conf *conf, bool read_only,
+	       struct spool **spool) _must_check_;
+
+/* Commits, syncs and closes; 0 or -errno, and it is closed in either case. */
+int spool_close(struct spool *spool);
+
+/* Closes without a commit, as a crash would. */
+void spool_free(struct spool *spool);
+DEFINE_CLEANUP(struct spool *, spool_free)
+
+/*
+ * Takes a message in: numbers it (message->seq) and copies it. It reaches the disk with the
+ * next spool_commit(). -ENOSPC: the spool is full and keeps what it has (it is counted and
+ * becomes part of the loss), or there is no disk to write to.
+ */
+int spool_append(struct spool *spool, struct message *message) _must_check_;
+
+/* Appends the message that tells of the loss; when it is taken, the loss counts as told. */
+int spool_append_loss(struct spool *spool, struct message *message) _must_check_;
+/* What is to be told; NULL when nothing is. */
+const struct loss *spool_loss(const struct spool *spool);
+/* Adds to the loss what was lost before it had a number: count, times and why are used. */
+void spool_note_loss(struct spool *spool, const struct loss *loss);
+
+/*
+ * The next waiting message that is not in flight, in order, and where it stands. 1; 0 when
+ * there is none; -errno. Valid until the next call on the spool; asked for again, the next
+ * one comes, so it must be given to spool_sent() or spool_finished().
+ */
+int spool_next(struct spool *spool, struct message *message, struct place *place) _must_check_;
+
+/* The message of a flight, as spool_next() gave it. 0, or -ENOENT where it is damaged. */
+int spool_read(struct spool *spool, const struct flight *flight,
+	       struct message *message) _must_check_;
+
+/*
+ * The flights, in the order in which they were sent. The array is the spool's; it changes
+ * with each of the calls below.
+ */
+const struct flight *spool_flights(const struct spool *spool, size_t *count);
+/* The identifier that was last given to a QoS 1 or 2 publish; 0: none ever. */
+uint16_t spool_last_mid(const struct spool *spool);
+
+/*
+ * The handshake's steps. A flight that is unknown by mid is ignored: false. spool_sent()
+ * makes a flight, or moves the one with that seq to the end under its new identifier. Its
+ * failure means that the step could not be noted: the packet must not leave.
+ * spool_commit() makes QoS 2 steps durable, and only then may the packets leave.
+ */
+int spool_sent(struct spool *spool, const struct flight *flight) _must_check_;
+bool spool_released(struct spool *spool, uint16_t mid);
+bool spool_acked(struct spool *spool, uint16_t mid);
+bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
+/* Released flights of a session that the broker has forgotten are to be published anew. */
+size_t spool_forget_released(struct spool *spool);
+/* A message that is not in flight and that no broker will take. */
+void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason);
+/* A message that needs no acknowledgement (QoS 0), or whose record is damaged. */
+void spool_finished(struct spool *spool, uint64_t seq);
+void spool_damaged(struct spool *spool, uint64_t seq);
+
+/*
+ * Writes what has been noted, with one write, and syncs it when the sync setting or a
+ * QoS 2 step asks for it. A failure is logged once and what was noted is kept in memory and
+ * tried again with the next call; -errno tells of it.
+ */
+int spool_commit(struct spool *spool, uint64_t now_us) _must_check_;
+/* When spool_commit() has to be called at the latest (CLOCK_MONOTONIC), or UINT64_MAX. */
+uint64_t spool_sync_due_us(const struct spool *spool);
+
+struct spool_sums spool_sums(const struct spool *spool);
+/* The numbers in use: the first that may still wait, and the one given out next. */
+void spool_range(const struct spool *spool, uint64_t *oldest, uint64_t *next);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * uplink.c - the thread that owns the disk and the link.
+ *
+ * Each turn: take what arrived (readings from the queue, acknowledgements from the broker),
+ * note it in the journal, hand on what may be sent, one write and where it is owed one sync
+ * for the lot, then let the packets go.
+ */
+#include "uplink/uplink.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "bridge/clock.h"
+#include "uplink/session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <systemd/sd-event.h>
+
+enum {
+	SECOND_US = 1000 * 1000,
+	/* How long messages in flight are waited for when the gateway stops. */
+	FAREWELL_US = 400 * 1000,
+	DESCRIPTION_MAX = 512,
+};
+
+struct uplink {
+	const struct conf *conf;
+	struct queue *queue;
+	struct spool *spool;
+	sd_event *loop;
+	sd_event_source *queue_source, *stop_source, *sync_timer, *second_timer;
+	struct session *session;
+	char *loss_topic;
+	uint64_t loss_due_us; /* the next `loss` message not before */
+	int stop_event;
+	bool stopping;
+	bool left_behind;
+	pthread_t thread;
+	_Atomic uint64_t turns;
+
+	pthread_mutex_t lock; /* of what others may ask for */
+	char description[DESCRIPTION_MAX];
+	struct spool_sums sums;
+};
+
+/* --- readings --- */
+
+static void take_queue(struct uplink *uplink)
+{
+	struct message message;
+	uint64_t lost;
+
+	queue_clear(uplink->queue);
+	while (queue_pop(uplink->queue, &message))
+		(void)!spool_append(uplink->spool, &message); /* counted there */
+	lost = queue_take_lost(uplink->queue);
+	if (lost) {
+		int64_t now_ms = clock_wall_ms();
+
+		log_error("queue: full: %llu messages lost, the disk was too slow",
+			  (unsigned long long)lost);
+		spool_note_loss(uplink->spool,
+				&(struct loss){ .count = lost, .from_ms = now_ms,
+						.to_ms = now_ms, .why = LOSS_QUEUE });
+	}
+}
+
+static const char *const loss_words[LOSS_WHY_COUNT] = {
+	[LOSS_FULL] = "spool full",
+	[LOSS_POWER_CUT] = "power cut",
+	[LOSS_DAMAGED] = "damaged",
+	[LOSS_QUEUE] = "disk too slow",
+};
+
+static void add_time(struct text *body, const char *key, int64_t time_ms)
+{
+	time_t seconds = time_ms / 1000;
+	struct tm utc;
+
+	if (!time_ms || !gmtime_r(&seconds, &utc))
+		return;
+	text_addf(body, ",\"%s\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", key,
+		  utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+		  utc.tm_sec, (int)(time_ms % 1000));
+}
+
+/* Tells of readings that had to be given up: {"count":…,"from":…,"to":…,"why":…}. */
+static void tell_loss(struct uplink *uplink, uint64_t now_us)
+{
+	const struct loss *loss = spool_loss(uplink->spool);
+	char bytes[256];
+	struct text body = { .data = bytes, .size = sizeof(bytes) };
+	struct message message = {
+		.qos = 1, .form = FORM_ISO_TIME,
+		.topic = uplink->loss_topic, .topic_length = strlen(uplink->loss_topic),
+		.body = bytes,
+	};
+
+	if (!loss || now_us < uplink->loss_due_us)
+		return;
+	text_addf(&body, "\"count\":%llu", (unsigned long long)loss->count);
+	if (loss->to)
+		text_addf(&body, ",\"from\":%llu,\"to\":%llu", (unsigned long long)loss->from,
+			  (unsigned long long)loss->to);
+	add_time(&body, "from_time", loss->from_ms);
+	add_time(&body, "to_time", loss->to_ms);
+	text_addf(&body, ",\"why\":\"%s\"", loss_words[loss->why]);
+	message.body_length = body.length;
+	clock_stamp(&message);
+	/* Where there is no room for it yet, it is told later. */
+	(void)!spool_append_loss(uplink->spool, &message);
+	uplink->loss_due_us = now_us + SECOND_US;
+}
+
+/* --- turns --- */
+
+static void set_sync_timer(struct uplink *uplink)
+{
+	uint64_t due_us = spool_sync_due_us(uplink->spool);
+
+	sd_event_source_set_time(uplink->sync_timer, due_us);
+	sd_event_source_set_enabled(uplink->sync_timer,
+				    due_us == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+/* True when there is more to do without waiting for anything. */
+static bool turn(struct uplink *uplink)
+{
+	uint64_t now_us = clock_monotonic_us();
+	bool more;
+
+	take_queue(uplink);
+	tell_loss(uplink, now_us);
+	more = session_feed(uplink->session);
+	/* While the disk takes nothing the gateway runs on from memory, and has said so. */
+	(void)!spool_commit(uplink->spool, now_us);
+	session_write(uplink->session);
+	set_sync_timer(uplink);
+	atomic_fetch_add_explicit(&uplink->turns, 1, memory_order_relaxed);
+	return more;
+}
+
+static void run_until(struct uplink *uplink, uint64_t end_us)
+{
+	bool more = true;
+
+	while (!uplink->stopping || end_us != UINT64_MAX) {
+		uint64_t now_us = clock_monotonic_us();
+		uint64_t wait_us = end_us == UINT64_MAX ? UINT64_MAX : end_us - now_us;
+
+		if (end_us != UINT64_MAX &&
+		    (now_us >= end_us || !session_is_busy(uplink->session)))
+			return;
+		sd_event_run(uplink->loop, more ? 0 : wait_us);
+		more = turn(uplink);
+	}
+}
+
+static void describe(struct uplink *uplink)
+{
+	pthread_mutex_lock(&uplink->lock);
+	snprintf(uplink->description, sizeof(uplink->description), "%s",
+		 session_describe(uplink->session));
+	uplink->sums = spool_sums(uplink->spool);
+	pthread_mutex_unlock(&uplink->lock);
+}
+
+static void *uplink_thread(void *data)
+{
+	struct uplink *uplink = data;
+	int r;
+
+	run_until(uplink, UINT64_MAX);
+	turn(uplink);
+	run_until(uplink, clock_monotonic_us() + FAREWELL_US);
+	session_leave(uplink->session);
+	describe(uplink);
+	uplink->left_behind = session_free(uplink->session);
+	uplink->session = NULL;
+	r = spool_close(uplink->spool);
+	uplink->spool = NULL;
+	if (r < 0)
+		log_error("spool %s: closing: %s", uplink->conf->spool.directory,
+			  strerror(-r));
+	return NULL;
+}
+
+/* What these sources bring is dealt with by the turn that follows. */
+static int on_queue(_unused_ sd_event_source *source, _unused_ int fd,
+		    _unused_ uint32_t events, _unused_ void *data)
+{
+	return 0;
+}
+
+static int on_sync_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
+			 _unused_ void *data)
+{
+	return 0;
+}
+
+static int on_second(sd_event_source *source, _unused_ uint64_t time_us, void *data)
+{
+	describe(data);
+	sd_event_source_set_time(source, clock_monotonic_us() + SECOND_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static int on_stop(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+		   void *data)
+{
+	struct uplink *uplink = data;
+	eventfd_t count;
+
+	(void)!eventfd_read(fd, &count);
+	uplink->stopping = true;
+	return 0;
+}
+
+/* --- life --- */
+
+static void uplink_free(struct uplink *uplink)
+{
+	if (!uplink)
+		return;
+	sd_event_source_disable_unref(uplink->queue_source);
+	sd_event_source_disable_unref(uplink->stop_source);
+	sd_event_source_disable_unref(uplink->sync_timer);
+	sd_event_source_disable_unref(uplink->second_timer);
+	(void)session_free(uplink->session);
+	spool_free(uplink->spool);
+	sd_event_unref(uplink->loop);
+	closep(&uplink->stop_event);
+	pthread_mutex_destroy(&uplink->lock);
+	free(uplink->loss_topic);
+	free(uplink);
+}
+DEFINE_CLEANUP(struct uplink *, uplink_free)
+
+static int add_sources(struct uplink *uplink)
+{
+	int r = sd_event_add_io(uplink->loop, &uplink->queue_source, queue_fd(uplink->queue),
+				EPOLLIN, on_queue, uplink);
+
+	if (r >= 0)
+		r = sd_event_add_io(uplink->loop, &uplink->stop_source, uplink->stop_event,
+				    EPOLLIN, on_stop, uplink);
+	if (r >= 0)
+		r = sd_event_add_time(uplink->loop, &uplink->sync_timer, CLOCK_MONOTONIC,
+				      UINT64_MAX, 0, on_sync_timer, uplink);
+	if (r >= 0)
+		r = sd_event_add_time(uplink->loop, &uplink->second_timer, CLOCK_MONOTONIC, 0,
+				      0, on_second, uplink);
+	return r < 0 ? r : 0;
+}
+
+static int open_spool(struct uplink *uplink)
+{
+	const char *directory = uplink->conf->spool.directory;
+	struct spool_sums sums;
+	int r = spool_open(&uplink->conf->spool, false, &uplink->spool);
+
+	if (r == -EBUSY)
+		log_error("spool %s: another postbus has it", directory);
+	else if (r == -EPROTONOSUPPORT)
+		log_error("spool %s: written by a newer postbus; left untouched", directory);
+	else if (r < 0)
+		log_error("spool %s: %s", directory, strerror(-r));
+	if (r < 0)
+		return r;
+	sums = spool_sums(uplink->spool);
+	log_info("spool %s: %llu messages waiting", directory,
+		 (unsigned long long)sums.waiting);
+	return 0;
+}
+
+int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **result)
+{
+	_cleanup_(uplink_freep) struct uplink *uplink = calloc(1, sizeof(*uplink));
+	int r;
+
+	if (!uplink)
+		return -ENOMEM;
+	pthread_mutex_init(&uplink->lock, NULL);
+	uplink->conf = conf;
+	uplink->queue = queue;
+	uplink->stop_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (uplink->stop_event < 0 ||
+	    asprintf(&uplink->loss_topic, "%s/loss", conf->gateway) < 0)
+		return -ENOMEM;
+	r = open_spool(uplink);
+	if (r == 0)
+		r = sd_event_new(&uplink->loop);
+	if (r >= 0)
+		r = add_sources(uplink);
+	if (r >= 0)
+		r = session_new(uplink->loop, conf, uplink->spool, &uplink->session);
+	if (r < 0)
+		return r;
+	describe(uplink);
+	r = pthread_create(&uplink->thread, NULL, uplink_thread, uplink);
+	if (r)
+		return -r;
+	*result = TAKE_PTR(uplink);
+	return 0;
+}
+
+bool uplink_stop(struct uplink *uplink)
+{
+	bool left_behind;
+
+	(void)!eventfd_write(uplink->stop_event, 1);
+	pthread_join(uplink->thread, NULL);
+	left_behind = uplink->left_behind;
+	uplink_free(uplink);
+	return left_behind;
+}
+
+uint64_t uplink_turns(const struct uplink *uplink)
+{
+	return atomic_load_explicit(&uplink->turns, memory_order_relaxed);
+}
+
+void uplink_describe(struct uplink *uplink, char *text, size_t size, struct spool_sums *sums)
+{
+	pthread_mutex_lock(&uplink->lock);
+	snprintf(text, size, "%s", uplink->description);
+	*sums = uplink->sums;
+	pthread_mutex_unlock(&uplink->lock);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* uplink.h - the thread that owns the disk and the link. */
+#pragma once
+
+#include "bridge/queue.h"
+#include "config/conf.h"
+#include "uplink/ledger.h"
+
+struct uplink;
+
+/*
+ * Opens the spool and starts the thread, which takes messages from `queue`. conf and queue
+ * must outlive it. 0 or -errno, logged: the spool can't be opened, -EBUSY: another gateway
+ * has it.
+ */
+int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **uplink)
+	_must_check_;
+
+/*
+ * Stops it: what is in the queue is spooled, what is in flight has a moment to be
+ * acknowledged, the broker is told, the spool is synced and closed. Returns true when a
+ * helper thread still waits for a name server: the process is then to end by _exit().
+ */
+bool uplink_stop(struct uplink *uplink);
+
+/* Turns so far; grows at least once a second while the thread makes progress. */
+uint64_t uplink_turns(const struct uplink *uplink);
+
+/* The link in words, and the spool's sums, as of the last second. */
+void uplink_describe(struct uplink *uplink, char *text, size_t size,
+		     struct spool_sums *sums);

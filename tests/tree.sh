@@ -1,0 +1,186 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# tree.sh - rules that the source tree, the maps and the manual keep, which no compiler checks.
+# shellcheck disable=SC2317 # check calls its functions by name
+set -eu
+
+cd "${POSTBUS_SOURCE:-$(dirname "$0")/..}"
+postbus=${POSTBUS:-build/postbus}
+failed=0
+
+# What a test prints is what is wrong; a test that prints nothing has passed.
+check() {
+	printf '[ RUN      ] %s\n' "$1"
+	found=$("$1" 2>&1) || found="$found${found:+
+}(it ended with status $?)"
+	if [ -z "$found" ]; then
+		printf '[       OK ] %s\n' "$1"
+	else
+		printf '%s\n[  FAILED  ] %s\n' "$found" "$1"
+		failed=1
+	fi
+}
+
+sources() {
+	find src -name '*.[ch]' | sort
+}
+
+# Each library is known to one file.
+only_in() {
+	users=$(sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$1[>\"]" || true)
+	[ "$users" = "src/$2" ] || printf '%s\n' "$1: wanted in src/$2 alone, is in: $users"
+}
+
+each_library_in_one_file() {
+	only_in 'libserialport\.h' field/port.c
+	only_in 'mosquitto\.h' uplink/session.c
+	only_in 'libconfig\.h' config/conf.c
+	only_in 'yaml\.h' config/yaml.c
+}
+
+# The rooms that a room may look into besides itself, and single headers that are an exception.
+rooms_seen_from() {
+	case $1 in
+	base) ;;
+	config) echo base ;;
+	bridge) echo base config ;;
+	drivers) echo base config bridge field/driver.h ;;
+	field | uplink) echo base config bridge drivers ;;
+	daemon) echo base config bridge drivers field uplink ;;
+	tools | main) echo base config bridge drivers field uplink daemon tools ;;
+	esac
+}
+
+# room PATH: of a path below src, base for base/log.c and daemon for daemon.c.
+room() {
+	case $1 in
+	*/*) echo "${1%%/*}" ;;
+	*) echo "${1%.*}" ;;
+	esac
+}
+
+rooms_look_down_only() {
+	sources | while read -r file; do
+		from=$(room "${file#src/}")
+		allowed=" $from $(rooms_seen_from "$from") "
+		sed -nE 's/^[ 	]*#[ 	]*include[ 	]*"([^"]*)".*/\1/p' "$file" |
+			while read -r header; do
+				[ -e "src/$header" ] || { echo "$file: no src/$header"; continue; }
+				case $allowed in
+				*" $(room "$header") "* | *" $header "*) ;;
+				*) echo "$file: $from may not include $header" ;;
+				esac
+			done
+	done
+}
+
+every_room_has_a_rule() {
+	for room in src/*/; do
+		case $(basename "$room") in
+		base | config | bridge | drivers | field | uplink | tools) ;;
+		*) echo "$room: what may it include? See rooms_seen_from in tests/tree.sh" ;;
+		esac
+	done
+}
+
+# A test is named by its program, tests/test_log for tests/test_log.c.
+every_source_is_in_the_build() {
+	{
+		sources
+		find tests -name '*.[ch]' | sed 's/\.c$//'
+	} | while read -r file; do
+		grep -qwF "$file" Makefile.am || echo "$file: not in Makefile.am"
+	done
+}
+
+every_source_has_its_license() {
+	{ sources; find tests -name '*.[ch]' -o -name '*.sh'; } | sort |
+		while read -r file; do
+			head -n 2 "$file" | grep -qF 'SPDX-License-Identifier: Apache-2.0' ||
+				echo "$file: no SPDX line at the top"
+		done
+}
+
+nothing_is_put_off() {
+	grep -rnwE 'TO''DO|FIX''ME' src tests devices etc man systemd .ci bootstrap Makefile.am \
+		configure.ac || true
+}
+
+# The names in Makefile.am's dist_map_DATA.
+shipped_maps() {
+	sed -n '/^dist_map_DATA = /,/[^\\]$/p' Makefile.am | grep -oE 'devices/[^ \\]*\.yaml'
+}
+
+every_map_is_shipped() {
+	shipped=$(shipped_maps)
+	for map in devices/*.yaml; do
+		printf '%s\n' "$shipped" | grep -qxF "$map" || echo "$map: not in Makefile.am's dist_map_DATA"
+	done
+	for map in $shipped; do
+		[ -e "$map" ] || echo "Makefile.am: no $map"
+	done
+}
+
+every_map_has_source_and_examples() {
+	for map in devices/*.yaml; do
+		grep -qE '^source: .' "$map" || echo "$map: no source:"
+		examples=$(sed -n '/^examples:/,/^[^ #]*:/p' "$map" | grep -cE '\breceive:' || true)
+		[ "$examples" -ge 2 ] || echo "$map: $examples examples, two are wanted"
+	done
+}
+
+every_map_plays_its_examples() {
+	"$postbus" check devices/*.yaml >/dev/null
+}
+
+# etc/ as it would be installed, but with the maps of this tree.
+the_configuration_that_ships_is_right() {
+	status=0
+	directory=$(mktemp -d)
+	sed "s|^# maps *=.*|maps = [ \"$PWD/devices\" ]; buses = \"$PWD/etc/buses.d\";|" \
+		etc/postbus.conf >"$directory/postbus.conf"
+	"$postbus" check -c "$directory/postbus.conf" >/dev/null || status=$?
+	rm -r "$directory"
+	return "$status"
+}
+
+verbs() {
+	"$postbus" --help | sed -n '/^ /s/^ *\([a-z][a-z-]*\).*/\1/p'
+}
+
+# Whether a manual page has an entry (.Ss or .It) for a word.
+documented() {
+	grep -qE "^\.(Ss|It) (.* )?$2( |\$)" "man/$1"
+}
+
+manual_has_every_verb() {
+	[ -n "$(verbs)" ] || echo "no verbs in $postbus --help"
+	for verb in $(verbs); do
+		documented postbus.1 "$verb" || echo "man/postbus.1: no $verb"
+	done
+}
+
+conf_keys() {
+	grep -oE '\b[a-z_]+ *= |\b[a-z_]+ *: *\{' etc/postbus.conf | grep -oE '^[a-z_]+' | sort -u
+}
+
+manual_has_every_key() {
+	[ -n "$(conf_keys)" ] || echo "no keys in etc/postbus.conf"
+	for key in $(conf_keys); do
+		documented postbus.conf.5 "$key" || echo "man/postbus.conf.5: no $key"
+	done
+}
+
+check each_library_in_one_file
+check rooms_look_down_only
+check every_room_has_a_rule
+check every_source_is_in_the_build
+check every_source_has_its_license
+check nothing_is_put_off
+check every_map_is_shipped
+check every_map_has_source_and_examples
+check every_map_plays_its_examples
+check the_configuration_that_ships_is_right
+check manual_has_every_verb
+check manual_has_every_key
+exit $failed
