@@ -12,7 +12,7 @@
 enum {
 	SEGMENT_MAX = 4 * 1024 * 1024,
 	SEGMENT_MIN = 256 * 1024,
-	/* Two take turns, one is free for what must be noted, one more to drain in peace. */
+	/* Two for messages, and two for the steps of the handshake. */
 	SLOTS_MIN = 4,
 	NAME_SIZE = sizeof("4294967295.seg.damaged"),
 };
@@ -68,15 +68,28 @@ struct slot *slots_find(const struct slots *slots, uint64_t id)
 	return NULL;
 }
 
+/* Whether the i-th slot in use, not the last, has nothing that is still wanted. */
+static bool is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq)
+{
+	uint64_t next_first = slots->slots[i + 1].first_seq;
+
+	/* Without messages of its own it held steps, and the next checkpoint holds them. */
+	return next_first <= oldest_seq || next_first == slots->slots[i].first_seq;
+}
+
 void slots_free_finished(struct slots *slots, uint64_t oldest_seq)
 {
-	while (slots->used > 1 && slots->slots[1].first_seq <= oldest_seq) {
-		struct slot slot = slots->slots[0];
+	for (size_t i = 0; i + 1 < slots->used;) {
+		struct slot slot = slots->slots[i];
 
+		if (!is_finished(slots, i, oldest_seq)) {
+			i++;
+			continue;
+		}
 		slot.id = 0;
 		slots->used--;
-		memmove(slots->slots, slots->slots + 1,
-			(slots->count - 1) * sizeof(*slots->slots));
+		memmove(slots->slots + i, slots->slots + i + 1,
+			(slots->count - 1 - i) * sizeof(*slots->slots));
 		slots->slots[slots->count - 1] = slot;
 	}
 }

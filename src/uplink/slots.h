@@ -40,7 +40,10 @@ int slot_open(const struct slots *slots, const struct slot *slot) _must_check_;
 struct slot *slots_current(const struct slots *slots);
 struct slot *slots_find(const struct slots *slots, uint64_t id);
 
-/* Slots whose messages are all below `oldest_seq` become free. */
+/*
+ * Slots whose messages are all below `oldest_seq` become free, and those that have none. They
+ * are written again only after the one that is written now was synced.
+ */
 void slots_free_finished(struct slots *slots, uint64_t oldest_seq);
 
 /* Free slots and those that may still be made within max_bytes. */

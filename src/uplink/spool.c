@@ -35,6 +35,8 @@ enum {
 	RESTART_AT = 64 * 1024,
 	/* Sequence numbers that may be used without a sync, with a sync interval. */
 	RESERVE = 4096,
+	/* Segments that are left for steps when messages fill all others. */
+	STEP_SLOTS = 2,
 	/* Steps noted in one record at most. */
 	STEPS_MAX = 1024,
 	/* How often a loss that goes on is recorded. */
@@ -117,12 +119,12 @@ static int drop_oldest_segment(struct spool *spool)
 }
 
 /*
- * Whether one more segment may be filled with messages. One is always left for the steps of
- * the handshake, or a full spool could not be drained.
+ * Whether one more segment may be filled with messages. Two are always left for the steps of
+ * the handshake, which take turns in them, or a full spool could not be drained.
  */
 static bool has_room_for_messages(const struct spool *spool)
 {
-	return slots_available(&spool->journal.slots) > 1;
+	return slots_available(&spool->journal.slots) > STEP_SLOTS;
 }
 
 static int have_free_slot(struct spool *spool, bool for_messages)
@@ -179,7 +181,7 @@ static int make_room(struct spool *spool, size_t size, bool for_message)
 		return rotate(spool, for_message);
 	if (for_message && spool->when_full == DROP_NEWEST) {
 		slots_free_finished(&spool->journal.slots, spool->ledger.oldest_seq);
-		if (!slots_available(&spool->journal.slots))
+		if (slots_available(&spool->journal.slots) < STEP_SLOTS)
 			return -ENOSPC;
 	}
 	return 0;
@@ -339,12 +341,12 @@ static int add_steps(struct spool *spool, struct steps *steps, enum record_type 
 /* Puts the steps so far into records. What fails is made good by a checkpoint later. */
 static int record_steps(struct spool *spool)
 {
-	int r = add_steps(spool, &spool->released, RECORD_RELEASED, 8);
+	int r = add_steps(spool, &spool->sent, RECORD_SENT, FLIGHT_ENCODED_SIZE);
 
 	if (r == 0)
-		r = add_steps(spool, &spool->acked, RECORD_DONE, 8);
+		r = add_steps(spool, &spool->released, RECORD_RELEASED, 8);
 	if (r == 0)
-		r = add_steps(spool, &spool->sent, RECORD_SENT, FLIGHT_ENCODED_SIZE);
+		r = add_steps(spool, &spool->acked, RECORD_DONE, 8);
 	if (r == 0 && spool->restart)
 		r = rotate(spool, false);
 	if (r < 0) {

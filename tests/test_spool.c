@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_spool.c - what was promised is there again, whatever happened to process and disk. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "bridge/clock.h"
+#include "uplink/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char directory[64];
+static struct spool_conf conf;
+static struct spool *spool;
+
+static int set_up(void **state)
+{
+	(void)state;
+	snprintf(directory, sizeof(directory), "/tmp/postbus-spool-XXXXXX");
+	if (!mkdtemp(directory))
+		return -1;
+	conf = (struct spool_conf){
+		.directory = directory, .max_bytes = 1 << 20, .sync_us = 1000000,
+	};
+	spool = NULL;
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return remove(path);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	spool_free(spool);
+	return nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void open_spool(void)
+{
+	assert_int_equal(spool_open(&conf, false, &spool), 0);
+}
+
+/* As a SIGKILL leaves it: nothing is written that was not written before. */
+static void crash(void)
+{
+	spool_free(spool);
+	spool = NULL;
+	open_spool();
+}
+
+static void commit(void)
+{
+	assert_int_equal(spool_commit(spool, clock_monotonic_us()), 0);
+}
+
+static uint64_t append(unsigned number)
+{
+	char body[32];
+	struct message message = {
+		.qos = 2, .form = FORM_ISO_TIME, .topic = "barn/meter", .topic_length = 10,
+		.body = body, .body_length = snprintf(body, sizeof(body), "\"n\":%u", number),
+	};
+
+	clock_stamp(&message);
+	assert_int_equal(spool_append(spool, &message), 0);
+	return message.seq;
+}
+
+static void assert_body(const struct message *message, unsigned number)
+{
+	char body[32];
+	int length = snprintf(body, sizeof(body), "\"n\":%u", number);
+
+	assert_int_equal(message->body_length, length);
+	assert_memory_equal(message->body, body, length);
+}
+
+static void send_next(unsigned number, uint16_t mid)
+{
+	struct message message;
+	struct place place;
+	struct flight flight;
+
+	assert_int_equal(spool_next(spool, &message, &place), 1);
+	assert_body(&message, number);
+	flight = (struct flight){
+		.seq = message.seq, .segment = place.segment, .offset = place.offset,
+		.mid = mid, .qos = 2, .time_ms = 1000 + number,
+	};
+	assert_int_equal(spool_sent(spool, &flight), 0);
+}
+
+static void assert_sums(uint64_t taken, uint64_t acked, uint64_t waiting)
+{
+	struct spool_sums sums = spool_sums(spool);
+
+	assert_int_equal(sums.taken, taken);
+	assert_int_equal(sums.acked, acked);
+	assert_int_equal(sums.waiting, waiting);
+	assert_int_equal(sums.taken, sums.acked + sums.refused + sums.dropped +
+			 sums.damaged + sums.waiting);
+}
+
+static void flights_survive_a_crash(void **state)
+{
+	const struct flight *flights;
+	struct message message;
+	struct place place;
+	size_t count;
+
+	(void)state;
+	open_spool();
+	for (unsigned i = 0; i < 6; i++)
+		append(i);
+	for (unsigned i = 0; i < 4; i++)
+		send_next(i, 100 + i);
+	assert_true(spool_acked(spool, 101));
+	assert_true(spool_released(spool, 102));
+	assert_false(spool_acked(spool, 999));
+	commit();
+	crash();
+	assert_sums(6, 1, 5);
+	assert_int_equal(spool_last_mid(spool), 103);
+	flights = spool_flights(spool, &count);
+	assert_int_equal(count, 3);
+	assert_int_equal(flights[0].mid, 100);
+	assert_int_equal(flights[0].state, FLIGHT_SENT);
+	assert_int_equal(flights[1].mid, 102);
+	assert_int_equal(flights[1].state, FLIGHT_RELEASED);
+	assert_int_equal(flights[1].time_ms, 1002);
+	assert_int_equal(flights[2].mid, 103);
+	/* A flight is read back, and reading in order goes on where it was. */
+	assert_int_equal(spool_read(spool, &flights[2], &message), 0);
+	assert_body(&message, 3);
+	assert_int_equal(spool_next(spool, &message, &place), 1);
+	assert_body(&message, 4);
+	assert_int_equal(spool_forget_released(spool), 1);
+}
+
+static void numbers_are_never_used_again(void **state)
+{
+	uint64_t first, last;
+
+	(void)state;
+	open_spool();
+	first = append(0);
+	commit();
+	crash();
+	last = append(1);
+	assert_true(last > first);
+	commit();
+	assert_int_equal(spool_close(spool), 0);
+	open_spool();
+	assert_true(append(2) > last);
+}
+
+/* Path of the only segment in use. */
+static int open_segment(void)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/0000.seg", directory);
+	fd = open(path, O_RDWR);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* Offset of the n-th message's record. */
+static uint32_t message_offset(int fd, unsigned n)
+{
+	struct segment_reader reader = { 0 };
+	struct record record;
+	uint32_t offset = 0;
+
+	assert_int_equal(segment_reader_begin(&reader, fd, 1, SEGMENT_HEADER_SIZE, 256 * 1024),
+			 0);
+	do
+		assert_int_equal(segment_read(&reader, &record, &offset), 1);
+	while (record.type != RECORD_MESSAGE || n--);
+	segment_reader_done(&reader);
+	return offset;
+}
+
+static void torn_tail_is_cut_off(void **state)
+{
+	struct message message;
+	struct place place;
+	uint32_t offset;
+	int fd;
+
+	(void)state;
+	open_spool();
+	for (unsigned i = 0; i < 5; i++)
+		append(i);
+	commit();
+	spool_free(spool);
+	fd = open_segment();
+	offset = message_offset(fd, 4);
+	assert_int_equal(pwrite(fd, "garbage!", 8, offset + 40), 8);
+	close(fd);
+	open_spool();
+	assert_sums(4, 0, 4);
+	append(4);
+	commit();
+	crash();
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(spool_next(spool, &message, &place), 1);
+		assert_body(&message, i);
+	}
+	assert_int_equal(spool_next(spool, &message, &place), 0);
+}
+
+static void flipped_bit_costs_one_message(void **state)
+{
+	struct message message;
+	struct place place;
+	uint32_t offset;
+	uint8_t byte;
+	int fd;
+
+	(void)state;
+	open_spool();
+	for (unsigned i = 0; i < 5; i++)
+		append(i);
+	commit();
+	spool_free(spool);
+	fd = open_segment();
+	offset = message_offset(fd, 2) + 60;
+	assert_int_equal(pread(fd, &byte, 1, offset), 1);
+	byte ^= 0x10;
+	assert_int_equal(pwrite(fd, &byte, 1, offset), 1);
+	close(fd);
+	open_spool();
+	for (unsigned i = 0; i < 5; i++) {
+		if (i == 2)
+			continue;
+		assert_int_equal(spool_next(spool, &message, &place), 1);
+		assert_body(&message, i);
+	}
+	assert_int_equal(spool_next(spool, &message, &place), 0);
+	assert_int_equal(spool_sums(spool).damaged, 1);
+	assert_sums(5, 0, 4);
+	assert_non_null(spool_loss(spool));
+	assert_int_equal(spool_loss(spool)->why, LOSS_DAMAGED);
+	assert_int_equal(spool_loss(spool)->count, 1);
+}
+
+static void second_opener_is_refused(void **state)
+{
+	struct spool *other = NULL;
+
+	(void)state;
+	open_spool();
+	assert_int_equal(spool_open(&conf, false, &other), -EBUSY);
+	assert_int_equal(spool_open(&conf, true, &other), 0);
+	spool_free(other);
+}
+
+/* Far more than fits: the oldest go, counted and told; what is left comes in order. */
+static void full_spool_drops_the_oldest(void **state)
+{
+	enum { MANY = 40000 };
+	struct spool_sums sums;
+	struct message message;
+	struct place place;
+	unsigned next;
+
+	(void)state;
+	open_spool();
+	for (unsigned i = 0; i < MANY; i++) {
+		append(i);
+		if (i % 100 == 0)
+			commit();
+	}
+	commit();
+	crash();
+	sums = spool_sums(spool);
+	assert_int_equal(sums.taken, MANY);
+	assert_true(sums.dropped > 0 && sums.waiting > 0);
+	assert_int_equal(sums.dropped + sums.waiting, MANY);
+	assert_int_equal(spool_loss(spool)->why, LOSS_FULL);
+	assert_int_equal(spool_loss(spool)->count, sums.dropped);
+	assert_true(spool_loss(spool)->from_ms > 0);
+	next = sums.dropped;
+	while (spool_next(spool, &message, &place) == 1) {
+		assert_body(&message, next++);
+		spool_finished(spool, message.seq);
+		if (next % 100 == 0)
+			commit();
+	}
+	assert_int_equal(next, MANY);
+	assert_sums(MANY, sums.waiting, 0);
+}
+
+static void full_spool_drops_the_newest_and_drains(void **state)
+{
+	struct spool_sums sums;
+	struct message full = {
+		.qos = 2, .topic = "t", .topic_length = 1, .body = "1", .body_length = 1,
+	};
+	unsigned kept = 0;
+	uint16_t mid = 0;
+
+	(void)state;
+	conf.when_full = DROP_NEWEST;
+	open_spool();
+	while (spool_append(spool, &full) == 0)
+		kept++;
+	commit();
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(spool_append(spool, &full), -ENOSPC);
+	sums = spool_sums(spool);
+	assert_int_equal(sums.dropped, 11);
+	assert_int_equal(sums.waiting, kept);
+	/* The steps of the handshake still find room. */
+	for (unsigned i = 0; i < kept; i++) {
+		struct message message;
+		struct place place;
+		struct flight flight;
+
+		assert_int_equal(spool_next(spool, &message, &place), 1);
+		flight = (struct flight){ .seq = message.seq, .segment = place.segment,
+			.offset = place.offset, .mid = ++mid ? mid : ++mid, .qos = 2 };
+		assert_int_equal(spool_sent(spool, &flight), 0);
+		commit();
+		assert_true(spool_released(spool, mid));
+		commit();
+		assert_true(spool_acked(spool, mid));
+	}
+	commit();
+	sums = spool_sums(spool);
+	assert_int_equal(sums.acked, kept);
+	assert_int_equal(sums.waiting, 0);
+}
+
+/* A child appends, commits, sends and acknowledges until it is killed; it tells what it did. */
+static void child_works(int out)
+{
+	uint16_t mid;
+
+	if (spool_open(&conf, false, &spool) < 0)
+		_exit(1);
+	mid = spool_last_mid(spool);
+	while (true) {
+		uint64_t told[2] = { append(7), 0 };
+		struct message message;
+		struct place place;
+		struct flight flight;
+
+		commit();
+		if (write(out, told, sizeof(told)) < 0)
+			_exit(1);
+		if (told[0] % 3 == 0 || spool_next(spool, &message, &place) != 1)
+			continue;
+		mid = mid == 65535 ? 1 : mid + 1;
+		flight = (struct flight){ .seq = message.seq, .segment = place.segment,
+			.offset = place.offset, .mid = mid, .qos = 2 };
+		told[1] = message.seq;
+		if (spool_sent(spool, &flight) < 0)
+			_exit(1);
+		commit();
+		spool_acked(spool, mid);
+		commit();
+		told[0] = 0;
+		if (write(out, told, sizeof(told)) < 0)
+			_exit(1);
+	}
+}
+
+static void nothing_promised_is_lost_by_sigkill(void **state)
+{
+	uint64_t appended = 0, acked = 0, highest = 0;
+
+	(void)state;
+	conf.max_bytes = 64 << 20;
+	srand(1); /* the kill comes at another moment each time anyway */
+	for (unsigned run = 0; run < 60; run++) {
+		uint64_t told[2], oldest, next;
+		unsigned quota = 1 + rand() % 400;
+		struct spool_sums sums;
+		int fds[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(fds), 0);
+		pid = fork();
+		if (pid == 0)
+			child_works(fds[1]);
+		close(fds[1]);
+		while (quota-- && read(fds[0], told, sizeof(told)) == sizeof(told)) {
+			appended += told[0] != 0;
+			acked += told[1] != 0;
+			if (told[0]) {
+				assert_true(told[0] > highest);
+				highest = told[0];
+			}
+		}
+		kill(pid, SIGKILL);
+		while (read(fds[0], told, sizeof(told)) == sizeof(told)) {
+			appended += told[0] != 0;
+			acked += told[1] != 0;
+			if (told[0])
+				highest = told[0];
+		}
+		close(fds[0]);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		open_spool();
+		sums = spool_sums(spool);
+		spool_range(spool, &oldest, &next);
+		assert_true(next > highest);
+		/* One more may have been done than was told. */
+		assert_in_range(sums.taken, appended, appended + 1);
+		assert_in_range(sums.acked, acked, acked + 1);
+		assert_int_equal(sums.dropped + sums.damaged + sums.refused, 0);
+		appended = sums.taken;
+		acked = sums.acked;
+		highest = next - 1;
+		spool_free(spool);
+		spool = NULL;
+	}
+}
+
+/* While all is acknowledged at once, two files take turns and no more are made. */
+static void empty_journal_stays_small(void **state)
+{
+	char path[96];
+	struct stat st;
+
+	(void)state;
+	conf.sync_us = 0;
+	open_spool();
+	for (unsigned i = 0; i < 20000; i++) {
+		append(i);
+		send_next(i, i % 65535 + 1);
+		assert_true(spool_acked(spool, i % 65535 + 1));
+		if (i % 50 == 0)
+			commit();
+	}
+	commit();
+	snprintf(path, sizeof(path), "%s/0001.seg", directory);
+	assert_int_equal(stat(path, &st), 0);
+	snprintf(path, sizeof(path), "%s/0002.seg", directory);
+	assert_int_equal(stat(path, &st), -1);
+	assert_sums(20000, 20000, 0);
+}
+
+#define spool_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		spool_test(flights_survive_a_crash),
+		spool_test(numbers_are_never_used_again),
+		spool_test(torn_tail_is_cut_off),
+		spool_test(flipped_bit_costs_one_message),
+		spool_test(second_opener_is_refused),
+		spool_test(full_spool_drops_the_oldest),
+		spool_test(full_spool_drops_the_newest_and_drains),
+		spool_test(nothing_promised_is_lost_by_sigkill),
+		spool_test(empty_journal_stays_small),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
