@@ -6,7 +6,6 @@
 #include "config/schema.h"
 #include "config/topic.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -73,33 +72,16 @@ static void read_name(struct schema *schema, const struct yaml_node *node, void 
 	schema_name(schema, node, &((struct reading_bus *)data)->bus->name);
 }
 
-static bool is_usb_id(const char *text)
-{
-	for (int i = 0; i < 4; i++) {
-		if (!isxdigit((unsigned char)text[i]))
-			return false;
-	}
-	return true;
-}
-
-/* `usb:0403:6001`, and the serial number where there are more of the kind. */
-static bool is_usb_port(const char *port)
-{
-	return !strncmp(port, "usb:", 4) && is_usb_id(port + 4) && port[8] == ':' &&
-	       is_usb_id(port + 9) && (!port[13] || (port[13] == ':' && port[14]));
-}
-
 static void read_port(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	struct bus_config *bus = ((struct reading_bus *)data)->bus;
 
 	if (!schema_text(schema, node, TEXT_MAX_LENGTH, &bus->port))
 		return;
-	if (bus->port[0] != '/' && !is_usb_port(bus->port))
+	if (bus->port[0] != '/')
 		schema_fault(schema, node,
-			     "'%.64s' is not a port: /dev/serial/by-id/…, or "
-			     "usb:VENDOR:PRODUCT[:SERIAL] such as usb:0403:6001",
-			     bus->port);
+			     "'%.64s' is not the path of a port: /dev/serial/by-id/… keeps its "
+			     "name in every socket", bus->port);
 }
 
 static void read_baud(struct schema *schema, const struct yaml_node *node, void *data)
