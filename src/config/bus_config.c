@@ -6,6 +6,7 @@
 #include "config/schema.h"
 #include "config/topic.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
