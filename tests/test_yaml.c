@@ -134,7 +134,10 @@ static void test_faults(_unused_ void **state)
 		    "t.yaml:2:9: << takes a map, or a list of maps, such as *defaults\n");
 	check_fault("a: [1, 2\nb: 3\n", "t.yaml:2:2: not YAML: while parsing a flow sequence, "
 					"did not find expected ',' or ']'\n");
-	check_fault("a: \xff\xfe\n", "t.yaml:1:1: not YAML: invalid leading UTF-8 octet\n");
+	check_fault("a: 1\nunit: \xb0" "C\n",
+		    "t.yaml:2:7: not UTF-8: the file is to be saved in that encoding\n");
+	check_fault("a: 1\nunit: \a\n",
+		    "t.yaml:2:7: a control character, which YAML does not allow\n");
 }
 
 static void test_tab(_unused_ void **state)

@@ -289,14 +289,14 @@ static void check_order(struct schema *schema, const struct line *line,
 		node = defaults->order;
 	if (!node)
 		return;
-	if (node->kind != YAML_SCALAR || is_bits(point->table) ||
-	    !parse_order(node->text, order_size(point), point->order))
-		schema_fault(schema, node,
-			     "%s%.32s does not order %zu bytes: %.*s as the most usual, or "
-			     "the same letters otherwise",
-			     node->kind == YAML_SCALAR ? "" : "this",
-			     node->kind == YAML_SCALAR ? node->text : "", order_size(point),
-			     (int)order_size(point), "ABCDEFGH");
+	if (is_bits(point->table))
+		schema_fault(schema, node, "an order is for registers");
+	else if (node->kind != YAML_SCALAR ||
+		 !parse_order(node->text, order_size(point), point->order))
+		schema_fault(schema, node, "not an order of %zu bytes, such as %s",
+			     order_size(point), order_size(point) == 2   ? "AB or BA"
+						: order_size(point) == 4 ? "ABCD or CDAB"
+									 : "ABCDEFGH");
 }
 
 static unsigned raw_bits(const struct point *point)

@@ -89,6 +89,8 @@ struct level {
 
 struct builder {
 	yaml_parser_t parser;
+	const char *text;
+	size_t size;
 	struct yaml_document *document;
 	struct faults *faults;
 	struct level levels[DEPTH_MAX];
@@ -392,15 +394,32 @@ static int on_event(struct builder *b, const yaml_event_t *event)
 	}
 }
 
-/* What libyaml found wrong; its reader (encoding) knows no line, the parser's place is near. */
+/* libyaml's reader tells bytes, not lines: `°` from an editor that writes Latin-1 ends here. */
+static int encoding_fault(struct builder *b)
+{
+	yaml_mark_t mark = {0};
+
+	for (size_t i = 0; i < b->size && i < b->parser.problem_offset; i++) {
+		mark.column = b->text[i] == '\n' ? 0 : mark.column + 1;
+		mark.line += b->text[i] == '\n';
+	}
+	return fault_at(b, mark,
+			strstr(b->parser.problem, "control")
+				? "a control character, which YAML does not allow"
+				: "not UTF-8: the file is to be saved in that encoding");
+}
+
+/* What libyaml found wrong. */
 static int syntax_fault(struct builder *b)
 {
 	const yaml_parser_t *p = &b->parser;
-	yaml_mark_t mark = p->error == YAML_READER_ERROR ? p->mark : p->problem_mark;
+	yaml_mark_t mark = p->problem_mark;
 	char text[200];
 
 	if (p->error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
+	if (p->error == YAML_READER_ERROR)
+		return encoding_fault(b);
 	snprintf(text, sizeof(text), "not YAML: %s%s%s%s",
 		 p->context && *p->context ? p->context : "",
 		 p->context && *p->context ? ", " : "", p->problem,
@@ -473,6 +492,8 @@ int yaml_parse(const char *name, const char *text, size_t size,
 		return -EINVAL;
 	}
 	yaml_parser_set_input_string(&b->parser, (const unsigned char *)text, size);
+	b->text = text;
+	b->size = size;
 	b->document = made;
 	b->faults = faults;
 	r = build(b);
