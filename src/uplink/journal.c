@@ -182,36 +182,47 @@ int journal_add(struct journal *journal, enum record_type type, uint64_t seq,
 	return 0;
 }
 
-/* The header and the checkpoint that a segment begins with, written but not synced. */
-static int add_head(struct journal *journal, const struct ledger *ledger)
+/*
+ * Writes the header and the checkpoint that a segment begins with, not synced; how many bytes
+ * those are, or -errno.
+ */
+static ssize_t write_head(int file, const uint8_t spool[SPOOL_ID_SIZE],
+			  const struct slot *slot, const struct ledger *ledger)
 {
-	const struct slot *slot = slots_current(&journal->slots);
 	struct segment_header header = {
 		.size = slot->size, .id = slot->id, .first_seq = slot->first_seq,
 		.begun_us = slot->begun_us,
 	};
 	struct piece body = { .length = checkpoint_size(ledger) };
-	_cleanup_free_ uint8_t *checkpoint = malloc(body.length);
-	int r = make_memory_room(journal, SEGMENT_HEADER_SIZE);
+	size_t size = SEGMENT_HEADER_SIZE + record_size(body.length);
+	_cleanup_free_ uint8_t *checkpoint = malloc(body.length), *bytes = malloc(size);
+	int r;
 
-	if (r < 0 || !checkpoint)
-		return r < 0 ? r : -ENOMEM;
-	memcpy(header.spool, journal->slots.spool, sizeof(header.spool));
-	segment_header_encode(&header, journal->memory);
-	journal->end = SEGMENT_HEADER_SIZE;
+	if (!checkpoint || !bytes)
+		return -ENOMEM;
+	memcpy(header.spool, spool, sizeof(header.spool));
+	segment_header_encode(&header, bytes);
 	checkpoint_encode(ledger, checkpoint);
 	body.bytes = checkpoint;
-	r = journal_add(journal, RECORD_CHECKPOINT, 0, &body, 1);
-	/* Nobody finds a tail whose segment has no header yet. */
-	return r < 0 ? r : journal_flush(journal);
+	record_encode(slot->id, SEGMENT_HEADER_SIZE, RECORD_CHECKPOINT, 0, &body, 1,
+		      bytes + SEGMENT_HEADER_SIZE);
+	r = write_bytes(file, bytes, size, 0);
+	if (r == 0)
+		return size;
+	/* Nor is there to be a header whose segment is not used. */
+	memset(bytes, 0, SEGMENT_HEADER_SIZE);
+	(void)!write_bytes(file, bytes, SEGMENT_HEADER_SIZE, 0);
+	return r;
 }
 
 int journal_begin_segment(struct journal *journal, const struct ledger *ledger)
 {
 	struct slots *slots = &journal->slots;
+	struct slot slot = slots->slots[slots->used];
+	_cleanup_close_ int file = -1;
 	uint32_t step = 0;
-	uint64_t id;
-	int file, r = 0;
+	ssize_t size;
+	int r = 0;
 
 	if (slots->used)
 		r = journal_sync(journal);
@@ -219,20 +230,27 @@ int journal_begin_segment(struct journal *journal, const struct ledger *ledger)
 		r = -errno;
 	if (r < 0)
 		return r;
-	id = slots->newest + 1 + step;
-	file = slot_open(slots, &slots->slots[slots->used]);
+	file = slot_open(slots, &slot);
 	if (file < 0)
 		return file;
+	slot.id = slots->newest + 1 + step;
+	slot.first_seq = ledger->next_seq;
+	slot.begun_us = boots_running_us(&ledger->boots);
+	/* Nobody finds a tail whose segment has no header: before it has one, all stays. */
+	size = write_head(file, slots->spool, &slot, ledger);
+	if (size < 0)
+		return size;
 	if (slots->used)
 		slots_current(slots)->end = journal->end;
-	slots_take(slots, id, ledger->next_seq, boots_running_us(&ledger->boots));
+	slots_take(slots, &slot);
 	closep(&journal->file);
-	journal->file = file;
-	journal->base = journal->written = journal->end = journal->synced = 0;
+	journal->file = TAKE_FD(file);
+	journal->base = journal->written = journal->end = size;
+	journal->synced = 0;
 	journal->suspect = false;
 	if (journal->tail.map)
-		tail_begin(&journal->tail, id, 0);
-	return add_head(journal, ledger);
+		tail_begin(&journal->tail, slot.id, size);
+	return 0;
 }
 
 int journal_start_over(struct journal *journal, const struct ledger *ledger)

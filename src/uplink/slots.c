@@ -145,14 +145,12 @@ int slots_have_free(struct slots *slots)
 	return slots_available(slots) ? make_slot(slots) : -ENOSPC;
 }
 
-void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq, uint64_t begun_us)
+void slots_take(struct slots *slots, const struct slot *slot)
 {
-	struct slot *slot = &slots->slots[slots->used++];
-
-	slot->id = slots->newest = id;
-	slot->first_seq = first_seq;
-	slot->begun_us = begun_us;
-	slot->end = 0;
+	slots->slots[slots->used] = *slot;
+	slots->slots[slots->used].end = 0;
+	slots->used++;
+	slots->newest = slot->id;
 }
 
 /* --- finding them --- */

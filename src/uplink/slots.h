@@ -55,5 +55,5 @@ size_t slots_available(const struct slots *slots);
  */
 int slots_have_free(struct slots *slots) _must_check_;
 
-/* Takes the free slot behind those in use, as the one that is written now. */
-void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq, uint64_t begun_us);
+/* Takes the free slot behind those in use, as it is now, as the one that is written. */
+void slots_take(struct slots *slots, const struct slot *slot);
