@@ -6,8 +6,7 @@
 #include <inttypes.h>
 #include <time.h>
 
-/* UTC with milliseconds, also before 1970. */
-static void add_iso_time(struct text *text, int64_t time_ms)
+void message_iso_time(int64_t time_ms, struct text *text)
 {
 	int64_t ms = time_ms % 1000;
 	time_t seconds;
@@ -21,18 +20,24 @@ static void add_iso_time(struct text *text, int64_t time_ms)
 		  tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (int)ms);
 }
 
-void message_payload(const struct message *message, int64_t time_ms, struct text *text)
+void message_payload(const struct message *message, struct text *text)
 {
+	static const char *const marks[] = {
+		[CLOCK_RIGHT] = "",
+		[CLOCK_UNSYNCED] = ",\"clock\":\"unsynced\"",
+		[CLOCK_ESTIMATED] = ",\"clock\":\"estimated\"",
+	};
+
 	if (message->form == FORM_BARE) {
 		text_add(text, message->body, message->body_length);
 		return;
 	}
 	text_addf(text, "{\"time\":");
 	if (message->form == FORM_ISO_TIME)
-		add_iso_time(text, time_ms);
+		message_iso_time(message->time_ms, text);
 	else
-		text_addf(text, "%" PRId64, time_ms);
-	text_addf(text, ",\"seq\":%" PRIu64, message->seq);
+		text_addf(text, "%" PRId64, message->time_ms);
+	text_addf(text, ",\"seq\":%" PRIu64 "%s", message->seq, marks[message->clock]);
 	if (message->body_length > 0) {
 		text_add(text, ",", 1);
 		text_add(text, message->body, message->body_length);

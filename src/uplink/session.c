@@ -75,6 +75,7 @@ struct session {
 	unsigned attempts; /* without success */
 	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
 	bool greeted;      /* `online` was published on this link */
+	bool is_paced;     /* the spool gave no more, or holds the rest back for its pace */
 
 	unsigned window;   /* most messages in flight on this link */
 	uint8_t max_qos;
@@ -104,7 +105,7 @@ static mosquitto_property *message_properties(const struct session *session, uin
 
 /* Hands a message to the library. A MOSQ_ERR code; *mid is its packet identifier. */
 static int publish(struct session *session, const struct message *message, uint8_t qos,
-		   int64_t time_ms, int *mid)
+		   int *mid)
 {
 	struct text payload = { .data = session->payload, .size = PAYLOAD_MAX };
 	mosquitto_property *properties = message_properties(session, message->seq);
@@ -113,7 +114,7 @@ static int publish(struct session *session, const struct message *message, uint8
 
 	memcpy(topic, message->topic, message->topic_length);
 	topic[message->topic_length] = '\0';
-	message_payload(message, time_ms, &payload);
+	message_payload(message, &payload);
 	rc = mosquitto_publish_v5(session->client, mid, topic, payload.length, payload.data,
 				  qos, message->retain, properties);
 	mosquitto_property_free_all(&properties);
@@ -131,13 +132,14 @@ static void set_aside(struct session *session, uint64_t seq, int rc)
 }
 
 static void send_message(struct session *session, const struct message *message,
-			 const struct place *place, int64_t time_ms)
+			 const struct place *place)
 {
 	uint8_t qos = message->qos < session->max_qos ? message->qos : session->max_qos;
-	int mid = 0, rc = publish(session, message, qos, time_ms, &mid);
+	int mid = 0, rc = publish(session, message, qos, &mid);
 	struct flight flight = {
 		.seq = message->seq, .segment = place->segment, .offset = place->offset,
-		.mid = mid, .qos = qos, .state = FLIGHT_SENT, .time_ms = time_ms,
+		.mid = mid, .qos = qos, .state = FLIGHT_SENT,
+		.time_ms = message->time_ms, .clock = message->clock,
 	};
 
 	if (rc == MOSQ_ERR_NOMEM) {
@@ -174,7 +176,7 @@ static void send_again(struct session *session)
 		if (spool_read(session->spool, &flight, &message) < 0)
 			spool_damaged(session->spool, flight.seq);
 		else
-			send_message(session, &message, &place, flight.time_ms);
+			send_message(session, &message, &place);
 		flights = spool_flights(session->spool, &count);
 	}
 }
@@ -189,7 +191,7 @@ static void publish_status(struct session *session, const char *status)
 	session->last_mid = mid;
 }
 
-bool session_feed(struct session *session)
+bool session_feed(struct session *session, bool hold)
 {
 	unsigned unacknowledged = 0;
 
@@ -200,7 +202,8 @@ bool session_feed(struct session *session)
 		send_again(session);
 		session->greeted = true;
 	}
-	while (!session->lost) {
+	session->is_paced = false;
+	while (!session->lost && !hold) {
 		size_t count;
 		const struct flight *flights = spool_flights(session->spool, &count);
 		struct message message;
@@ -209,13 +212,22 @@ bool session_feed(struct session *session)
 		if (count >= session->window ||
 		    !resume_may_publish(flights, count, session->last_mid))
 			return false;
-		if (spool_next(session->spool, &message, &place) <= 0)
+		if (spool_next(session->spool, &message, &place) <= 0) {
+			session->is_paced = true;
 			return false;
-		send_message(session, &message, &place, clock_message_ms(&message));
+		}
+		send_message(session, &message, &place);
 		if (message.qos == 0 && ++unacknowledged == UNACKNOWLEDGED_A_TURN)
 			return true;
 	}
-	return true;
+	return session->lost;
+}
+
+uint64_t session_due_us(const struct session *session)
+{
+	if (session->link != LINK_UP || !session->is_paced)
+		return UINT64_MAX;
+	return spool_pace_due_us(session->spool);
 }
 
 bool session_is_busy(const struct session *session)
@@ -347,6 +359,7 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	session->link_since_us = clock_monotonic_us();
 	session->greeted = false;
 	session->trouble[0] = '\0';
+	spool_link_up(session->spool);
 	spool_flights(session->spool, &count);
 	log_notice("broker %s:%u: connected, session %s, %zu messages in doubt, %llu waiting",
 		   broker->host, broker->port, present ? "resumed" : "new", count,
@@ -721,7 +734,7 @@ static int resume_flight(struct session *session, const struct flight *flight)
 		spool_damaged(session->spool, flight->seq);
 		return 0;
 	}
-	rc = publish(session, &message, flight->qos, flight->time_ms, &mid);
+	rc = publish(session, &message, flight->qos, &mid);
 	if (rc != MOSQ_ERR_NO_CONN && rc != MOSQ_ERR_SUCCESS)
 		return rc == MOSQ_ERR_NOMEM ? -ENOMEM : -EINVAL;
 	assert(mid == flight->mid);

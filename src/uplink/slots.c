@@ -143,12 +143,13 @@ int slots_have_free(struct slots *slots)
 	return slots_available(slots) ? make_slot(slots) : -ENOSPC;
 }
 
-void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq)
+void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq, uint64_t begun_us)
 {
 	struct slot *slot = &slots->slots[slots->used++];
 
 	slot->id = slots->newest = id;
 	slot->first_seq = first_seq;
+	slot->begun_us = begun_us;
 	slot->end = 0;
 }
 
@@ -202,6 +203,7 @@ static int scan_file(struct slots *slots, const char *name, unsigned number)
 			  slot.size, header.size);
 	slot.id = header.id;
 	slot.first_seq = header.first_seq;
+	slot.begun_us = header.begun_us;
 	r = add_slot(slots, &slot);
 	if (r == 0 && header.id > slots->newest) {
 		slots->newest = header.id;
