@@ -52,6 +52,17 @@ static void run_alone(pid_t parent, int (*run)(const char *directory, void *opti
 	exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
+/* A spool keeps what is not on the disk yet in memory: there, and not among a gateway's. */
+static char *make_runtime_directory(void)
+{
+	static char path[] = "/dev/shm/postbus-bench-XXXXXX";
+
+	if (!mkdtemp(path))
+		return NULL;
+	setenv("RUNTIME_DIRECTORY", path, true);
+	return path;
+}
+
 static volatile pid_t runner;
 
 static void pass_on(int signal)
@@ -63,7 +74,7 @@ static void pass_on(int signal)
 int bench_main(const char *base, int (*run)(const char *directory, void *options),
 	       void *options)
 {
-	char directory[BENCH_PATH_MAX];
+	char directory[BENCH_PATH_MAX], *runtime;
 	pid_t parent = getpid();
 	int status = 0;
 
@@ -75,6 +86,7 @@ int bench_main(const char *base, int (*run)(const char *directory, void *options
 		fprintf(stderr, "%s: %s\n", directory, strerror(errno));
 		return EXIT_FAILURE;
 	}
+	runtime = make_runtime_directory();
 	signal(SIGINT, pass_on);
 	signal(SIGTERM, pass_on);
 	runner = fork();
@@ -83,6 +95,8 @@ int bench_main(const char *base, int (*run)(const char *directory, void *options
 	while (runner > 0 && waitpid(runner, &status, 0) < 0 && errno == EINTR)
 		;
 	bench_remove(directory);
+	if (runtime)
+		bench_remove(runtime);
 	return runner > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
 }
 

@@ -37,17 +37,18 @@ static const char *topic_of(const struct publisher *publisher, uint64_t number)
 static int append_all(const struct publisher *publisher, struct spool *spool)
 {
 	enum { BATCH = 1000 };
-	struct message message = { .qos = publisher->qos, .form = FORM_ISO_TIME };
+	struct message message = {
+		.qos = publisher->qos, .form = FORM_ISO_TIME,
+		.wall_ms = clock_wall_ms(), .wall_synced = true, .body = members,
+	};
 	char bytes[PAYLOAD_MAX];
 	struct text empty = { .data = bytes, .size = sizeof(bytes) };
 	int r = 0;
 
 	/* The body that makes the payload as long as it is to be, with a seq as now given. */
-	clock_stamp(&message);
-	message.seq = message.wall_ms;
-	message.body = members;
+	message.seq = message.time_ms = message.wall_ms;
 	message.body_length = 1;
-	message_payload(&message, message.wall_ms, &empty);
+	message_payload(&message, &empty);
 	message.body_length = PAYLOAD_SIZE + 1 - empty.length;
 
 	for (uint64_t i = 0; i < publisher->count && r == 0; i++) {
@@ -94,6 +95,7 @@ static int load_conf(const struct publisher *publisher, const char *directory,
 	fprintf(file,
 		"gateway = \"bench\";\n"
 		"broker: { host = \"127.0.0.1\"; port = %u; version = \"%s\"; inflight = %u; };\n"
+		"publish: { clock_wait = \"0s\"; };\n"
 		"spool: { directory = \"%s/spool\"; max_size = \"%dM\"; };\n",
 		publisher->port, publisher->mqtt5 ? "5" : "3.1.1", publisher->window, directory,
 		SPOOL_BYTES_MAX / (1024 * 1024));

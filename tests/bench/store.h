@@ -37,7 +37,9 @@ struct store {
 };
 
 extern const struct store store_spool, store_sqlite, store_lmdb, store_files;
-/* Those that this program was built with; the spool is the first. */
+/* The spool as it is by default: synced after a second. */
+extern const struct store store_spool_interval;
+/* Those that this program was built with; the spool, always synced, is the first. */
 extern const struct store *const stores[];
 extern const size_t store_count;
 

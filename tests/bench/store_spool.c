@@ -2,6 +2,7 @@
 /* store_spool.c - the gateway's own spool as it is measured. */
 #include "store.h"
 
+#include "base/units.h"
 #include "bridge/clock.h"
 #include "uplink/spool.h"
 
@@ -24,11 +25,11 @@ static int data_close(void *pointer)
 	return r;
 }
 
-static int data_open(const char *directory, void **result)
+static int open_with(const char *directory, uint64_t sync_us, void **result)
 {
 	struct spool_conf conf = {
 		.directory = (char *)directory, .max_bytes = STORE_BYTES_MAX,
-		.when_full = DROP_NEWEST, .sync_us = 0,
+		.when_full = DROP_NEWEST, .sync_us = sync_us,
 	};
 	struct data *data = calloc(1, sizeof(*data));
 	uint64_t next_seq;
@@ -47,11 +48,21 @@ static int data_open(const char *directory, void **result)
 	return 0;
 }
 
+static int open_always(const char *directory, void **result)
+{
+	return open_with(directory, 0, result);
+}
+
+static int open_interval(const char *directory, void **result)
+{
+	return open_with(directory, USEC_PER_SEC, result);
+}
+
 static int data_append(void *pointer, const char record[RECORD_SIZE])
 {
 	struct data *data = pointer;
 	struct message message = {
-		.qos = 1, .form = FORM_ISO_TIME,
+		.qos = 1, .form = FORM_ISO_TIME, .wall_ms = 1795460721124, .wall_synced = true,
 		.topic = record, .topic_length = RECORD_TOPIC_SIZE,
 		.body = record + RECORD_TOPIC_SIZE,
 		.body_length = RECORD_SIZE - RECORD_TOPIC_SIZE,
@@ -102,7 +113,18 @@ static int data_count(void *pointer, uint64_t *count)
 const struct store store_spool = {
 	.name = "spool",
 	.how = "sync = \"always\"",
-	.open = data_open,
+	.open = open_always,
+	.append = data_append,
+	.take = data_take,
+	.commit = data_commit,
+	.count = data_count,
+	.close = data_close,
+};
+
+const struct store store_spool_interval = {
+	.name = "spool",
+	.how = "sync = \"1s\"",
+	.open = open_interval,
 	.append = data_append,
 	.take = data_take,
 	.commit = data_commit,
