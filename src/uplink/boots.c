@@ -7,8 +7,8 @@
 #include <string.h>
 
 enum {
-	/* A gateway that is switched off each hour through a month's outage has more: its
-	 * oldest boots are then placed as one. */
+	/* A gateway that is switched off each hour through a month's outage has more:
+	 * readings of the oldest are then placed less well. */
 	BOOTS_MAX = 256,
 };
 
@@ -36,10 +36,27 @@ static struct boot *find(const struct boots *boots, uint32_t number)
 	return NULL;
 }
 
-static void forget_oldest(struct boots *boots)
+static void forget(struct boots *boots, size_t i)
 {
 	boots->count--;
-	memmove(boots->list, boots->list + 1, boots->count * sizeof(*boots->list));
+	memmove(boots->list + i, boots->list + i + 1,
+		(boots->count - i) * sizeof(*boots->list));
+}
+
+/*
+ * One less, where there are too many: not the first one if it was right, since all others are
+ * placed behind it. They stay so far behind it as they were.
+ */
+static void forget_one(struct boots *boots)
+{
+	struct boot *first = &boots->list[0];
+
+	if (first->synced && !boots->list[1].synced) {
+		first->last_us += boots->list[1].last_us;
+		forget(boots, 1);
+	} else {
+		forget(boots, 0);
+	}
 }
 
 int boots_begin(struct boots *boots, uint32_t number, const uint8_t id[BOOT_ID_SIZE],
@@ -48,7 +65,7 @@ int boots_begin(struct boots *boots, uint32_t number, const uint8_t id[BOOT_ID_S
 	const struct boot *before;
 
 	if (boots->count == BOOTS_MAX)
-		forget_oldest(boots);
+		forget_one(boots);
 	if (boots->count == boots->room) {
 		size_t room = boots->room ? boots->room * 2 : 4;
 		struct boot *more = reallocarray(boots->list, room, sizeof(*more));
@@ -100,7 +117,7 @@ void boots_prune(struct boots *boots, uint64_t oldest_seq)
 		if (boots->list[keep - 1].synced)
 			break;
 	for (keep = keep ? keep - 1 : oldest; keep > 0; keep--)
-		forget_oldest(boots);
+		forget(boots, 0);
 }
 
 /* The latest time that is known to lie before the boot; INT64_MIN: none. */
@@ -182,9 +199,16 @@ uint64_t boots_running_us(const struct boots *boots)
 
 uint64_t boots_age_us(const struct boots *boots, const struct message *message)
 {
-	const struct boot *boot = find(boots, message->boot);
-	uint64_t then_us = boot ? boot->base_us + message->boottime_us : 0;
-	uint64_t now_us = boots_running_us(boots);
+	uint64_t then_us = 0, now_us = boots_running_us(boots);
+
+	/* Of a boot that is forgotten: not longer than since the one behind it began. */
+	for (size_t i = boots->count; i > 0 && boots->list[i - 1].number >= message->boot; i--) {
+		const struct boot *boot = &boots->list[i - 1];
+
+		then_us = boot->base_us;
+		if (boot->number == message->boot)
+			then_us += message->boottime_us;
+	}
 
 	return now_us > then_us ? now_us - then_us : 0;
 }

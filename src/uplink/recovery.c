@@ -2,6 +2,7 @@
 /* recovery.c - opening a spool: the ledger as the journal has it, or a new one. */
 #include "base/log.h"
 #include "uplink/bodies.h"
+#include "uplink/checkpoint.h"
 #include "uplink/replay.h"
 #include "uplink/spool_state.h"
 
@@ -47,7 +48,7 @@ static int replay_segment(struct spool *spool, const struct slot *slot, uint32_t
 	return r;
 }
 
-/* Whether the segment begins with a checkpoint; -errno where it can't be read. */
+/* Whether the segment has a checkpoint, mostly at its begin; -errno: it can't be read. */
 static int has_checkpoint(struct spool *spool, const struct slot *slot)
 {
 	_cleanup_(segment_reader_done) struct segment_reader reader = { 0 };
@@ -59,11 +60,12 @@ static int has_checkpoint(struct spool *spool, const struct slot *slot)
 	if (fd < 0)
 		return fd;
 	r = segment_reader_begin(&reader, fd, slot->id, SEGMENT_HEADER_SIZE, slot->size);
-	if (r == 0)
-		r = segment_read(&reader, &record, &offset);
 	if (r < 0)
 		return r;
-	return r > 0 && offset == SEGMENT_HEADER_SIZE && record.type == RECORD_CHECKPOINT;
+	while ((r = segment_read(&reader, &record, &offset)) > 0)
+		if (record.type == RECORD_CHECKPOINT)
+			return 1;
+	return r;
 }
 
 /* Where replay begins: the newest checkpoint that is whole, else the oldest segment. */
@@ -103,8 +105,8 @@ static int replay_left(struct spool *spool, const struct left *left)
 	return journal_restore_pending(&spool->journal, left->bytes, done, left->base);
 }
 
-/* Brings the ledger up to date. */
-static int replay(struct spool *spool, const struct left *left)
+/* Brings the ledger up to date. *is_bare: the newest segment has no checkpoint. */
+static int replay(struct spool *spool, const struct left *left, bool *is_bare)
 {
 	const struct slots *slots = &spool->journal.slots;
 	const struct slot *newest = slots_current(slots);
@@ -116,6 +118,7 @@ static int replay(struct spool *spool, const struct left *left)
 
 	if (from < 0)
 		return from;
+	*is_bare = (size_t)from != slots->used - 1;
 	spool->ledger.next_seq = spool->ledger.oldest_seq = slots->slots[from].first_seq;
 	for (size_t i = from; i < slots->used; i++) {
 		const struct slot *slot = &slots->slots[i];
@@ -261,6 +264,7 @@ static int look_only(struct spool *spool, bool patient)
 	struct slots *slots = &spool->journal.slots;
 	_cleanup_free_ uint8_t *bytes = NULL;
 	struct left left = { 0 };
+	bool is_bare;
 	int r;
 
 	if (!slots->used)
@@ -268,28 +272,51 @@ static int look_only(struct spool *spool, bool patient)
 	r = copy_left(spool, &left);
 	bytes = left.bytes;
 	if (r == 0)
-		r = replay(spool, &left);
+		r = replay(spool, &left, &is_bare);
 	if (r == 0 && patient && left.length && left.segment != slots_current(slots)->id)
 		r = -EAGAIN;
 	return r;
+}
+
+/*
+ * A power cut took the newest segment's checkpoint, and the one that was read is in a segment
+ * that may be overwritten soon: its place is taken by one that is on the disk before.
+ */
+static int add_checkpoint(struct spool *spool)
+{
+	struct piece body = { .length = checkpoint_size(&spool->ledger) };
+	_cleanup_free_ uint8_t *bytes = malloc(body.length);
+	int r;
+
+	if (!bytes)
+		return -ENOMEM;
+	if (!journal_fits(&spool->journal, record_size(body.length)))
+		return spool_rotate(spool, false);
+	checkpoint_encode(&spool->ledger, bytes);
+	body.bytes = bytes;
+	r = journal_add(&spool->journal, RECORD_CHECKPOINT, 0, &body, 1);
+	return r < 0 ? r : journal_sync(&spool->journal);
 }
 
 static int take_over(struct spool *spool)
 {
 	struct journal *journal = &spool->journal;
 	struct left left = { 0 };
+	bool is_bare = false;
 	int r;
 
 	if (!journal->slots.used)
 		return begin_new(spool);
 	r = open_tail(spool, &left);
 	if (r == 0)
-		r = replay(spool, &left);
+		r = replay(spool, &left, &is_bare);
 	if (r == 0 && journal->tail.map && journal->written == journal->end)
 		tail_begin(&journal->tail, slots_current(&journal->slots)->id,
 			   journal->written);
 	spool->synced_seq = spool->ledger.next_seq;
 	spool->recorded_oldest = spool->ledger.oldest_seq;
+	if (r == 0 && is_bare)
+		r = add_checkpoint(spool);
 	return r < 0 ? r : begin_boot(spool);
 }
 

@@ -243,6 +243,17 @@ static int reader_fill(struct segment_reader *reader)
 	return 0;
 }
 
+/* To where a record may begin: most of what is not one has never been written. */
+static uint32_t skip(const struct segment_reader *reader)
+{
+	uint32_t into = reader->offset - reader->start, n = 8;
+
+	while (into + n + RECORD_HEADER_SIZE <= reader->length &&
+	       !get_u64(reader->buffer + into + n) && !get_u64(reader->buffer + into + n + 8))
+		n += 8;
+	return n;
+}
+
 int segment_read(struct segment_reader *reader, struct record *record, uint32_t *offset)
 {
 	while (reader->offset + RECORD_HEADER_SIZE <= reader->limit) {
@@ -262,7 +273,7 @@ int segment_read(struct segment_reader *reader, struct record *record, uint32_t 
 			continue;
 		}
 		if (n <= 0) {
-			reader->offset += 8;
+			reader->offset += skip(reader);
 			continue;
 		}
 		reader->damaged += reader->offset - reader->end;

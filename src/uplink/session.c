@@ -71,6 +71,7 @@ struct session {
 	struct connecting *connecting;
 	int event;
 	sd_event_source *event_source, *socket_source, *timer;
+	uint32_t socket_events; /* what socket_source waits for */
 	uint64_t link_since_us;
 	unsigned attempts; /* without success */
 	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
@@ -80,6 +81,7 @@ struct session {
 	unsigned window;   /* most messages in flight on this link */
 	uint8_t max_qos;
 	uint16_t last_mid; /* where the client's counter stands */
+	bool watches_log;  /* of this client */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
 	char status[STATUS_MAX], trouble[STATUS_MAX];
@@ -92,13 +94,14 @@ static int begin_attempt(struct session *session);
 static mosquitto_property *message_properties(const struct session *session, uint64_t seq)
 {
 	mosquitto_property *properties = NULL;
-	char text[24];
+	char digits[24];
+	struct text text = { .data = digits, .size = sizeof(digits) };
 
 	if (!session->conf->broker.mqtt5)
 		return NULL;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)seq);
+	text_addu(&text, seq, 1);
 	if (mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
-					       text))
+					       digits))
 		mosquitto_property_free_all(&properties);
 	return properties;
 }
@@ -121,6 +124,16 @@ static int publish(struct session *session, const struct message *message, uint8
 	if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
 		session->last_mid = *mid;
 	return rc;
+}
+
+static void on_log(struct mosquitto *client, void *data, int level, const char *line);
+
+/* For PUBREC, which only QoS 2 has: the library makes a line for each packet then. */
+static void watch_log(struct session *session)
+{
+	if (!session->watches_log)
+		mosquitto_log_callback_set(session->client, on_log);
+	session->watches_log = true;
 }
 
 /* The library will not take it, now or ever: too large for the broker, topic not valid. */
@@ -146,6 +159,8 @@ static void send_message(struct session *session, const struct message *message,
 		session->lost = rc;
 		return;
 	}
+	if (qos == 2)
+		watch_log(session);
 	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
 		set_aside(session, flight.seq, rc);
 		return;
@@ -470,8 +485,10 @@ void session_write(struct session *session)
 			note_result(session, mosquitto_loop_write(session->client, 1));
 		if (!session->lost && mosquitto_want_write(session->client))
 			events |= EPOLLOUT;
-		if (!session->lost)
+		if (!session->lost && events != session->socket_events) {
+			session->socket_events = events;
 			sd_event_source_set_io_events(session->socket_source, events);
+		}
 	}
 	deal_with_loss(session);
 }
@@ -576,6 +593,7 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 	r = sd_event_add_io(session->loop, &session->socket_source,
 			    mosquitto_socket(session->client), EPOLLIN | EPOLLOUT, on_socket,
 			    session);
+	session->socket_events = EPOLLIN | EPOLLOUT;
 	if (r < 0) {
 		link_failed(session, strerror(-r));
 		return 0;
@@ -706,7 +724,7 @@ static int new_client(struct session *session)
 	mosquitto_connect_v5_callback_set(client, on_connect);
 	mosquitto_disconnect_v5_callback_set(client, on_disconnect);
 	mosquitto_publish_v5_callback_set(client, on_publish);
-	mosquitto_log_callback_set(client, on_log);
+	session->watches_log = false;
 	if (mosquitto_will_set(client, session->status_topic, strlen("offline"), "offline", 1,
 			       true))
 		return -EINVAL;
@@ -756,6 +774,9 @@ static int resume(struct session *session)
 		return -ENOMEM;
 	if (count)
 		memcpy(flights, known, count * sizeof(*flights));
+	for (size_t i = 0; i < count; i++)
+		if (flights[i].qos == 2)
+			watch_log(session);
 	n = resume_plan(flights, count, last_mid, steps, &burn_last);
 	for (size_t i = 0; i < n; i++) {
 		int r;

@@ -38,6 +38,7 @@ struct uplink {
 	uint64_t loss_due_us; /* the next `loss` message not before */
 	uint64_t clock_due_us; /* messages wait no longer for the clock to be set right */
 	int stop_event;
+	bool queue_is_ready;
 	bool stopping;
 	bool left_behind;
 	pthread_t thread;
@@ -55,7 +56,9 @@ static void take_queue(struct uplink *uplink)
 	struct message message;
 	uint64_t lost;
 
-	queue_clear(uplink->queue);
+	if (uplink->queue_is_ready)
+		queue_clear(uplink->queue);
+	uplink->queue_is_ready = false;
 	while (queue_pop(uplink->queue, &message))
 		(void)!spool_append(uplink->spool, &message); /* counted there */
 	lost = queue_take_lost(uplink->queue);
@@ -205,8 +208,9 @@ static void *uplink_thread(void *data)
 
 /* What these sources bring is dealt with by the turn that follows. */
 static int on_queue(_unused_ sd_event_source *source, _unused_ int fd,
-		    _unused_ uint32_t events, _unused_ void *data)
+		    _unused_ uint32_t events, void *data)
 {
+	((struct uplink *)data)->queue_is_ready = true;
 	return 0;
 }
 
