@@ -113,11 +113,15 @@ static void nothing_unrecorded(struct spool *spool)
 
 int spool_rotate(struct spool *spool, bool for_message)
 {
+	uint64_t oldest_seq = spool->ledger.oldest_seq;
 	int r = have_free_slot(spool, for_message);
 
 	boots_prune(&spool->ledger.boots, spool->ledger.oldest_seq);
 	if (r == 0)
 		r = journal_begin_segment(&spool->journal, &spool->ledger);
+	/* What was dropped for it stands nowhere but in the checkpoint that failed. */
+	if (r < 0 && oldest_seq != spool->ledger.oldest_seq)
+		spool->restart = true;
 	if (r < 0)
 		return r;
 	nothing_unrecorded(spool);
