@@ -12,6 +12,7 @@
 #include "bridge/clock.h"
 #include "config/config.h"
 #include "field/bus.h"
+#include "field/listener.h"
 #include "uplink/uplink.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ struct daemon {
 	struct queue *queue;
 	struct uplink *uplink;
 	sd_event *loop;
-	struct bus **buses;
+	struct bus **buses; /* of each bus of the configuration this … */
+	struct listener **listeners; /* … or this, by what hangs on it; the other is NULL */
 	uint64_t watchdog_us; /* 0: systemd wants none */
 	uint64_t turns_seen;  /* of the uplink, when last looked at */
 };
@@ -69,7 +71,9 @@ static void tell_systemd(struct daemon *daemon)
 	size_t devices = 0, offline = 0;
 
 	for (size_t i = 0; i < daemon->config->bus_count; i++) {
-		struct bus_stats stats = bus_stats(daemon->buses[i]);
+		struct bus_stats stats = daemon->buses[i]
+						 ? bus_stats(daemon->buses[i])
+						 : listener_stats(daemon->listeners[i]);
 
 		devices += stats.devices;
 		offline += stats.offline;
@@ -117,6 +121,17 @@ static int add_sources(struct daemon *daemon)
 	return r;
 }
 
+static int start_bus(struct daemon *daemon, size_t i)
+{
+	const struct config *config = daemon->config;
+
+	if (listener_is_for(config->buses[i]))
+		return listener_new(daemon->loop, config->buses[i], config->conf, take_message,
+				    daemon, &daemon->listeners[i]);
+	return bus_new(daemon->loop, config->buses[i], config->conf, take_message, daemon,
+		       &daemon->buses[i]);
+}
+
 static int start(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
@@ -132,11 +147,11 @@ static int start(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	daemon->buses = calloc(config->bus_count, sizeof(*daemon->buses));
-	if (!daemon->buses)
+	daemon->listeners = calloc(config->bus_count, sizeof(*daemon->listeners));
+	if (!daemon->buses || !daemon->listeners)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->bus_count; i++) {
-		r = bus_new(daemon->loop, config->buses[i], config->conf, take_message, daemon,
-			    &daemon->buses[i]);
+		r = start_bus(daemon, i);
 		if (r < 0)
 			return r;
 	}
@@ -149,7 +164,10 @@ static bool stop(struct daemon *daemon)
 
 	for (size_t i = 0; daemon->buses && i < daemon->config->bus_count; i++)
 		bus_free(daemon->buses[i]);
+	for (size_t i = 0; daemon->listeners && i < daemon->config->bus_count; i++)
+		listener_free(daemon->listeners[i]);
 	free(daemon->buses);
+	free(daemon->listeners);
 	if (daemon->uplink)
 		left_behind = uplink_stop(daemon->uplink);
 	queue_free(daemon->queue);

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static const char *const driver_names[] = {"modbus", NULL};
+static const char *const driver_names[] = {"modbus", "text", "frame", "obis", "vedirect", NULL};
 
 /* A directory of the test's own, with buses.d in it. */
 struct place {
@@ -224,6 +224,61 @@ static void test_faults(void **state)
 	expected = read_expected("faulty-bus.expected", path);
 	text = told(place);
 	assert_string_equal(text, expected);
+}
+
+/* What is told of a bus with these devices. */
+static void check_devices(void **state, const char *devices, const char *expected)
+{
+	struct place *place = *state;
+	_cleanup_free_ char *path = path_of(place, "buses.d/b.yaml"), *text = NULL;
+	_cleanup_(faults_freep) struct faults *faults = faults_new();
+	_cleanup_free_ char *said = NULL, *wanted = NULL;
+	struct bus_config *bus = NULL;
+	size_t size;
+	FILE *out = open_memstream(&said, &size);
+
+	assert_true(asprintf(&text, "bus: b\nport: /dev/ttyS0\ndevices:\n%s", devices) > 0);
+	write_file(place, "buses.d/b.yaml", text);
+	assert_int_equal(bus_config_load(path, place->library, &bus, faults),
+			 *expected ? -EINVAL : 0);
+	bus_config_free(bus);
+	faults_print(faults, out);
+	fclose(out);
+	assert_true(asprintf(&wanted, "%s%s%s", *expected ? path : "", *expected ? ":" : "",
+			     expected) >= 0);
+	assert_string_equal(said, wanted);
+}
+
+/* Who speaks by himself is alone; who is asked has company that the address tells apart. */
+static void test_together(void **state)
+{
+	struct place *place = *state;
+	_cleanup_free_ char *directory = path_of(place, "maps");
+	const char *directories[2] = {directory, place->maps};
+
+	assert_int_equal(mkdir(directory, 0700), 0);
+	map_library_free(place->library);
+	place->library = map_library_new(directories, 2, driver_names);
+	write_file(place, "maps/probe.yaml", "map: probe\ndriver: text\nrequest: \"{address}?\\r\"\n"
+					     "points: {x: {field: 1}}\n");
+	check_devices(state, "  - {name: a, map: pms5003}\n", "");
+	check_devices(state, "  - {name: a, map: mh-z19}\n", "");
+	check_devices(state, "  - {name: 'a{address}', map: probe, address: 1-3}\n", "");
+	check_devices(state, "  - {name: a, map: pms5003, address: 1}\n",
+		      "4:38: devices of map pms5003 have no address\n");
+	check_devices(state, "  - {name: a, map: probe}\n",
+		      "4:5: the device needs `address:`, from 1 to 247\n");
+	check_devices(state, "  - {name: a, map: pms5003}\n  - {name: b, map: sds011}\n",
+		      "4:3: a needs a port of its own: its map pms5003 speaks unasked\n");
+	check_devices(state, "  - {name: a, map: mh-z19}\n  - {name: b, map: mh-z19}\n",
+		      "4:3: a needs a port of its own: its map mh-z19 has no address\n");
+	check_devices(state, "  - {name: a, map: xy-md02}\n  - {name: b, map: nmea-gps}\n",
+		      "4:3: b needs a port of its own: its map nmea-gps speaks unasked\n");
+	check_devices(state,
+		      "  - {name: a, map: probe, address: 1}\n"
+		      "  - {name: b, map: xy-md02, address: 2}\n",
+		      "4:3: b needs a port of its own: its map xy-md02 is Modbus, others are "
+		      "not\n");
 }
 
 static void test_library(void **state)
@@ -522,6 +577,7 @@ int main(void)
 		TEST(test_addresses),
 		TEST(test_format_bits),
 		TEST(test_faults),
+		TEST(test_together),
 		TEST(test_library),
 		TEST(test_library_order),
 		TEST(test_config),

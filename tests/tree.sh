@@ -36,6 +36,8 @@ each_library_in_one_file() {
 	only_in 'mosquitto\.h' uplink/session.c
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c
+	only_in 'pcre2\.h' config/pattern.c
+	only_in 'cjson/cJSON\.h' drivers/text.c
 }
 
 # The rooms that a room may look into besides itself, and single headers that are an exception.

@@ -338,21 +338,22 @@ static bool check_addresses(struct schema *schema, struct item *item)
 {
 	const struct yaml_node *name = yaml_get(item->node, "name");
 	const struct yaml_node *address = yaml_get(item->node, "address");
-	bool modbus = !strcmp(item->map->driver, "modbus");
+	bool addressed = item->map->kind == DRIVER_MODBUS ||
+			 framing_has_address(&item->map->framing);
 
-	if (address && !modbus) {
-		schema_fault(schema, address, "devices of driver %s have no address",
-			     item->map->driver);
+	if (address && !addressed) {
+		schema_fault(schema, address, "devices of map %s have no address",
+			     item->map->name);
 		return false;
 	}
-	if (!address && modbus && item->map->address)
+	if (!address && addressed && item->map->address)
 		item->addresses[item->address_count++] = item->map->address;
-	if (!address && modbus && !item->map->address) {
+	if (!address && addressed && !item->map->address) {
 		schema_fault(schema, item->node, "the device needs `address:`, from %d to %d",
 			     ADDRESS_LEAST, ADDRESS_MOST);
 		return false;
 	}
-	if (!modbus)
+	if (!addressed)
 		item->addresses[item->address_count++] = 0;
 	if (item->address_count > 1 && !strstr(item->name, "{address}")) {
 		schema_fault(schema, name,
@@ -410,6 +411,34 @@ static void read_devices(struct schema *schema, const struct yaml_node *node, vo
 
 /* --- the whole --- */
 
+/*
+ * What speaks unasked would be heard in the midst of another's answer; devices that are asked
+ * share a port where their frames have an address, and are all of one kind.
+ */
+static void check_together(struct schema *schema, const struct yaml_node *root,
+			   const struct bus_config *bus)
+{
+	const struct yaml_node *devices = yaml_get(root, "devices");
+
+	for (size_t i = 0; devices && bus->device_count > 1 && i < bus->device_count; i++) {
+		const struct device_map *map = bus->devices[i].map;
+
+		if (map->kind == DRIVER_MODBUS && bus->devices[0].map->kind == DRIVER_MODBUS)
+			continue;
+		if (map->kind == bus->devices[0].map->kind && map->framing.request.count &&
+		    framing_has_address(&map->framing))
+			continue;
+		schema_fault(schema, devices,
+			     "%s needs a port of its own: its map %s %s", bus->devices[i].name,
+			     map->name,
+			     map->kind == DRIVER_MODBUS		  ? "is Modbus, others are not"
+			     : map->framing.request.count == 0	  ? "speaks unasked"
+			     : !framing_has_address(&map->framing) ? "has no address"
+								   : "is of another driver");
+		return;
+	}
+}
+
 /* What the bus does not say is the factory setting of its first device's model. */
 static void fill_in(struct bus_config *bus)
 {
@@ -439,6 +468,7 @@ static int read_bus(struct schema *schema, const struct yaml_document *document,
 	if (!schema_copy(schema, document->file, &bus->file))
 		return -ENOMEM;
 	schema_map(schema, document->root, "the bus", keys, &reading);
+	check_together(schema, document->root, bus);
 	fill_in(bus);
 	return schema->error;
 }

@@ -2,6 +2,7 @@
 /* device_map.c - what one model of sensor offers, as read from devices/MODEL.yaml. */
 #include "config/device_map.h"
 
+#include "config/extend.h"
 #include "config/point.h"
 
 #include <ctype.h>
@@ -12,7 +13,7 @@ enum {
 	TEXT_MAX_LENGTH = 1024, /* of title and source */
 	LIST_MAX = 16,          /* baud rates, formats */
 	EXAMPLES_MAX = 100,
-	FRAME_MAX_LENGTH = 1024, /* bytes of an example */
+	EXAMPLE_MAX_LENGTH = 4096, /* bytes of one */
 	BAUD_LEAST = 110,
 	BAUD_MOST = 4000000,
 	DEFAULT_BATCH = 60,
@@ -48,6 +49,17 @@ size_t point_size(const struct point *point)
 {
 	if (is_bits(point->table))
 		return 1;
+	/* A register has two bytes; a frame gives each value no more than it needs. */
+	switch (point->locator ? point->type : TYPE_U16) {
+	case TYPE_BOOL:
+	case TYPE_U8:
+	case TYPE_I8:
+		return 1;
+	case TYPE_STRING:
+		return point->length;
+	default:
+		break;
+	}
 	switch (point->type) {
 	case TYPE_U32:
 	case TYPE_I32:
@@ -152,7 +164,11 @@ void device_map_free(struct device_map *map)
 		free(example->receive);
 	}
 	free(map->examples);
+	for (size_t i = 0; map->locators && i < map->point_count; i++)
+		locator_free(&map->locators[i]);
+	free(map->locators);
 	points_free(map->points, map->point_count);
+	framing_free(&map->framing);
 	free(map->bauds);
 	free(map->formats);
 	free(map->name);
@@ -324,15 +340,19 @@ static void read_points(struct schema *schema, const struct yaml_node *node, voi
 		return;
 	}
 	map->points = calloc(node->count, sizeof(*map->points));
-	if (!map->points) {
+	map->locators = calloc(node->count, sizeof(*map->locators));
+	if (!map->points || !map->locators) {
 		schema->error = -ENOMEM;
 		return;
 	}
 	for (size_t i = 0; i < node->count; i++) {
-		struct point *point = &map->points[map->point_count++];
+		struct point *point = &map->points[map->point_count];
+		struct locator *locator = &map->locators[map->point_count++];
 
-		point_read(schema, node->keys[i], node->items[i], &reading->defaults, point);
-		if (!is_bits(point->table) && point_span(point) > map->batch.registers)
+		point_read(schema, node->keys[i], node->items[i], &reading->defaults,
+			   &map->framing, locator, point);
+		if (map->kind == DRIVER_MODBUS && !is_bits(point->table) &&
+		    point_span(point) > map->batch.registers)
 			schema_fault(schema, node->items[i],
 				     "takes %u registers, but batch.registers is %u",
 				     point_span(point), map->batch.registers);
@@ -341,51 +361,42 @@ static void read_points(struct schema *schema, const struct yaml_node *node, voi
 
 /* --- its examples --- */
 
-static int hex_digit(char c)
+/*
+ * Bytes in hexadecimal; where the device speaks text, that text, which people can read. Only
+ * as much memory is kept as there is.
+ */
+static void read_bytes(struct schema *schema, const struct yaml_node *node,
+		       const struct device_map *map, uint8_t **bytes, size_t *length)
 {
-	static const char digits[] = "0123456789abcdef";
-	const char *digit = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+	uint8_t buffer[EXAMPLE_MAX_LENGTH];
+	bool hex = map->kind == DRIVER_MODBUS || map->kind == DRIVER_FRAME;
+	bool right = hex ? schema_hex(schema, node, buffer, sizeof(buffer), length)
+			 : schema_octets(schema, node, buffer, sizeof(buffer), length);
 
-	return digit ? digit - digits : -1;
-}
-
-/* `01 04 00 0C`: bytes in hexadecimal, blanks between them. */
-static void read_bytes(struct schema *schema, const struct yaml_node *node, uint8_t **bytes,
-		       size_t *length)
-{
-	const char *text = node->kind == YAML_SCALAR ? node->text : "";
-	size_t most = strlen(text) / 2;
-
-	*bytes = most && most <= 2 * FRAME_MAX_LENGTH ? calloc(most, 1) : NULL;
-	*length = 0;
-	while (*bytes && *text) {
-		int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
-
-		if (low < 0 || *length == FRAME_MAX_LENGTH)
-			break;
-		(*bytes)[(*length)++] = high << 4 | low;
-		text += 2;
-		text += strspn(text, " ");
-	}
-	if (!*length || *text)
-		schema_fault(schema, node,
-			     "expected at most %d bytes as they go over the wire, such as "
-			     "\"01 04 00 0C\"%s%.16s%s",
-			     FRAME_MAX_LENGTH, *text ? ", not '" : "", text, *text ? "'" : "");
+	if (!right)
+		return;
+	free(*bytes);
+	*bytes = malloc(*length);
+	if (*bytes)
+		memcpy(*bytes, buffer, *length);
+	else
+		schema->error = -ENOMEM;
 }
 
 static void read_send(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	struct example *example = ((struct reading_map *)data)->example;
+	struct reading_map *reading = data;
+	struct example *example = reading->example;
 
-	read_bytes(schema, node, &example->send, &example->send_length);
+	read_bytes(schema, node, reading->map, &example->send, &example->send_length);
 }
 
 static void read_receive(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	struct example *example = ((struct reading_map *)data)->example;
+	struct reading_map *reading = data;
+	struct example *example = reading->example;
 
-	read_bytes(schema, node, &example->receive, &example->receive_length);
+	read_bytes(schema, node, reading->map, &example->receive, &example->receive_length);
 }
 
 static void unknown_point(struct schema *schema, const struct yaml_node *name,
@@ -464,40 +475,81 @@ static void read_examples(struct schema *schema, const struct yaml_node *node, v
 
 /* --- the whole --- */
 
-static int read_map(struct schema *schema, const struct yaml_document *document,
-		    const char *const *driver_names, struct device_map *map)
+/* What the map's keys are hangs on its driver; one that is not there is told of later. */
+static enum driver_kind kind_of(const struct yaml_node *root)
 {
-	/* In this order: points stand on batch, base and defaults, examples on points. */
-	static const struct schema_key keys[] = {
+	static const char *const names[] = {
+		[DRIVER_TEXT] = "text",
+		[DRIVER_FRAME] = "frame",
+		[DRIVER_OBIS] = "obis",
+		[DRIVER_VEDIRECT] = "vedirect",
+	};
+	const struct yaml_node *driver = yaml_get(root, "driver");
+
+	for (unsigned i = DRIVER_TEXT; driver && driver->text && i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(driver->text, names[i]))
+			return i;
+	}
+	return DRIVER_MODBUS;
+}
+
+static void read_keys(struct schema *schema, const struct yaml_node *root,
+		      struct reading_map *reading)
+{
+	/* In this order: points stand on what is before them, examples on points. */
+	static const struct schema_key first[] = {
 		NEEDED("map", read_name),
+		KEY("extends", NULL),
 		KEY("version", read_version),
 		KEY("title", read_title),
 		KEY("source", read_source),
 		NEEDED("driver", read_driver),
 		KEY("serial", read_serial),
+		LAST_KEY,
+	};
+	static const struct schema_key of_modbus[] = {
 		KEY("batch", read_batch),
 		KEY("base", read_base),
+		LAST_KEY,
+	};
+	static const struct schema_key last[] = {
 		KEY("defaults", read_defaults),
 		NEEDED("points", read_points),
 		KEY("examples", read_examples),
 		LAST_KEY,
 	};
+	enum driver_kind kind = reading->map->kind;
+	const struct schema_key *own = kind == DRIVER_MODBUS ? of_modbus : framing_keys(kind);
+	const struct schema_key *const tables[] = {first, own, last, NULL};
+
+	schema_take(schema, root, "the map", first, reading);
+	if (kind == DRIVER_MODBUS)
+		schema_take(schema, root, "the map", of_modbus, reading);
+	framing_read(schema, root, kind, &reading->map->framing);
+	schema_take(schema, root, "the map", last, reading);
+	schema_known(schema, root, "the map", tables);
+}
+
+static int read_map(struct schema *schema, const struct yaml_document *document,
+		    const char *const *driver_names, struct device_map *map)
+{
 	struct reading_map reading = {.map = map, .driver_names = driver_names};
 
 	map->version = 1;
+	map->kind = kind_of(document->root);
 	map->batch.registers = DEFAULT_BATCH;
 	if (!schema_copy(schema, document->file, &map->file))
 		return -ENOMEM;
-	point_defaults_init(&reading.defaults);
-	schema_map(schema, document->root, "the map", keys, &reading);
+	point_defaults_init(&reading.defaults, map->kind);
+	read_keys(schema, document->root, &reading);
 	point_defaults_free(&reading.defaults);
 	return schema->error;
 }
 
 /* `loaded` is what became of reading the YAML: a tree may be there beside its faults. */
-static int make_map(int loaded, const struct yaml_document *document,
-		    const char *const *driver_names, struct device_map **map,
-		    struct faults *faults)
+static int make_map(int loaded, struct yaml_document *document,
+		    const char *const *directories, const char *const *driver_names,
+		    struct device_map **map, struct faults *faults)
 {
 	_cleanup_(device_map_freep) struct device_map *made = calloc(1, sizeof(*made));
 	struct schema schema = {.faults = faults, .error = loaded};
@@ -508,6 +560,10 @@ static int make_map(int loaded, const struct yaml_document *document,
 	if (!made)
 		return -ENOMEM;
 	schema.file = document->file;
+	/* Without what it extends, all that is missing would be told as its own faults. */
+	r = extend(document, directories, faults);
+	if (r < 0)
+		return r;
 	r = read_map(&schema, document, driver_names, made);
 	if (r < 0)
 		return r;
@@ -519,17 +575,31 @@ int device_map_parse(const char *name, const char *text, size_t size,
 		     const char *const *driver_names, struct device_map **map,
 		     struct faults *faults)
 {
+	static const char *const nowhere[] = {NULL};
 	_cleanup_(yaml_document_freep) struct yaml_document *document = NULL;
-	int r = yaml_parse(name, text, size, &document, faults);
+	int loaded = yaml_parse(name, text, size, &document, faults);
 
-	return make_map(r, document, driver_names, map, faults);
+	return make_map(loaded, document, nowhere, driver_names, map, faults);
+}
+
+int device_map_load_among(const char *file, const char *const *directories,
+			  const char *const *driver_names, struct device_map **map,
+			  struct faults *faults)
+{
+	_cleanup_(yaml_document_freep) struct yaml_document *document = NULL;
+	int loaded = yaml_load(file, &document, faults);
+
+	return make_map(loaded, document, directories, driver_names, map, faults);
 }
 
 int device_map_load(const char *file, const char *const *driver_names,
 		    struct device_map **map, struct faults *faults)
 {
-	_cleanup_(yaml_document_freep) struct yaml_document *document = NULL;
-	int r = yaml_load(file, &document, faults);
+	const char *slash = strrchr(file, '/');
+	_cleanup_free_ char *beside = slash ? strndup(file, slash - file + 1) : strdup(".");
+	const char *const directories[] = {beside, SYSCONFDIR "/postbus/devices", MAPDIR, NULL};
 
-	return make_map(r, document, driver_names, map, faults);
+	if (!beside)
+		return -ENOMEM;
+	return device_map_load_among(file, directories, driver_names, map, faults);
 }

@@ -2,6 +2,8 @@
 /* device_map.h - what one model of sensor offers, as read from devices/MODEL.yaml. */
 #pragma once
 
+#include "config/framing.h"
+#include "config/locator.h"
 #include "config/yaml.h"
 
 #include <stddef.h>
@@ -29,6 +31,9 @@ enum value_type {
 	TYPE_BCD16,
 	TYPE_BCD32,
 	TYPE_STRING,
+	/* Values that are written as text have these, bool and string (of any length). */
+	TYPE_NUMBER,
+	TYPE_DEGREES, /* NMEA 0183: degrees and minutes in one, N, S, E or W in the next field */
 };
 
 enum {
@@ -55,6 +60,7 @@ struct point {
 	unsigned line, column; /* where its map or its device's override names it */
 
 	/* where it stands and how it is coded */
+	const struct locator *locator; /* its map's, where that is not Modbus, else NULL */
 	enum table table;
 	uint16_t addr; /* on the wire, from 0 */
 	enum value_type type;
@@ -114,26 +120,35 @@ struct device_map {
 	char *name, *file;
 	unsigned version;
 	char *title, *source, *driver;
+	enum driver_kind kind;
 	uint32_t *bauds; /* factory setting first */
 	size_t baud_count;
 	struct serial_format *formats;
 	size_t format_count;
 	uint8_t address; /* factory setting; 0 where the map says none */
 	struct batch batch;
+	struct framing framing; /* of streams */
 	struct point *points;
 	size_t point_count;
+	struct locator *locators; /* of streams: each point's, in that order */
 	struct example *examples;
 	size_t example_count;
 };
 
 /*
  * Reads a map and checks it whole. Returns 0, or -EINVAL with the faults noted, or -errno.
- * Drivers are checked by name against `driver_names` (ending with NULL).
+ * Drivers are checked by name against `driver_names` (ending with NULL). What it extends is
+ * looked for beside it, and where maps are installed.
  */
 int device_map_load(const char *file, const char *const *driver_names,
 		    struct device_map **map, struct faults *faults) _must_check_;
 
-/* The same from memory; `name` is the file name shown in faults. */
+/* The same; what it extends is looked for in these directories (ending with NULL). */
+int device_map_load_among(const char *file, const char *const *directories,
+			  const char *const *driver_names, struct device_map **map,
+			  struct faults *faults) _must_check_;
+
+/* The same from memory, extending nothing; `name` is the file name shown in faults. */
 int device_map_parse(const char *name, const char *text, size_t size,
 		     const char *const *driver_names, struct device_map **map,
 		     struct faults *faults) _must_check_;
@@ -158,7 +173,7 @@ void points_free(struct point *points, size_t count);
 int point_override(struct point *point, const char *file, const struct yaml_node *node,
 		   struct faults *faults) _must_check_;
 
-/* Bytes that the point's raw value has on the wire (2 per register; 1 for coils). */
+/* Bytes that the point's raw value has on the wire (2 per register; 1 for coils); not of text. */
 size_t point_size(const struct point *point);
 
 /* Registers (or bits, in coil and discrete tables) that the point occupies. */

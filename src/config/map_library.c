@@ -136,7 +136,9 @@ static int add_entry(struct map_library *library, const char *name, const char *
 		return -ENOMEM;
 	library->count++;
 	/* Whatever is wrong with it was noted: for who asks for it, it is just not right. */
-	entry->error = device_map_load(file, library->driver_names, &entry->map, faults);
+	entry->error = device_map_load_among(file,
+					     (const char *const *)library->directories,
+					     library->driver_names, &entry->map, faults);
 	if (entry->error < 0 && entry->error != -ENOMEM)
 		entry->error = -EINVAL;
 	return 0;

@@ -33,6 +33,11 @@ static const char *const type_names[] = {
 	[TYPE_BCD32] = "bcd32", [TYPE_STRING] = "string[N]", NULL,
 };
 
+/* Of values that are written as text, and which types these are. */
+static const char *const written_names[] = {"number", "bool", "string", "degrees", NULL};
+static const enum value_type written_types[] = {TYPE_NUMBER, TYPE_BOOL, TYPE_STRING,
+						TYPE_DEGREES};
+
 /* Device classes of Home Assistant's sensors (its documentation, "Sensor: device class"). */
 static const char *const class_names[] = {
 	"absolute_humidity", "apparent_power", "aqi", "area", "atmospheric_pressure",
@@ -61,6 +66,12 @@ static bool is_bits(enum table table)
 	return table == TABLE_COIL || table == TABLE_DISCRETE;
 }
 
+/* Whether values are written as text, rather than as raw bits. */
+static bool is_written(enum driver_kind kind)
+{
+	return kind == DRIVER_TEXT || kind == DRIVER_OBIS || kind == DRIVER_VEDIRECT;
+}
+
 static bool is_number(const struct point *point)
 {
 	return point->type != TYPE_BOOL && point->type != TYPE_STRING;
@@ -69,7 +80,7 @@ static bool is_number(const struct point *point)
 static bool is_integer(const struct point *point)
 {
 	return point->type != TYPE_F32 && point->type != TYPE_F64 &&
-	       point->type != TYPE_STRING;
+	       point->type != TYPE_STRING && point->type != TYPE_DEGREES;
 }
 
 /* --- the keys --- */
@@ -106,6 +117,15 @@ static void read_type(struct schema *schema, const struct yaml_node *node, void 
 		point->type = index;
 		point->length = 0;
 	}
+}
+
+static void read_written_type(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	struct line *line = data;
+	unsigned index;
+
+	if (schema_word(schema, node, "a type of text", written_names, &index))
+		line->point->type = written_types[index];
 }
 
 static void read_addr(struct schema *schema, const struct yaml_node *node, void *data)
@@ -468,6 +488,8 @@ static void check_write(struct schema *schema, const struct line *line)
 
 	if (!node || !point->writable)
 		return;
+	if (point->locator)
+		schema_fault(schema, node, "only devices of driver modbus are written to");
 	if (point->table == TABLE_DISCRETE || point->table == TABLE_INPUT)
 		schema_fault(schema, node,
 			     "the %s table cannot be written, coil and holding can",
@@ -494,9 +516,42 @@ static void check_table(struct schema *schema, const struct line *line)
 		schema_fault(schema, line->node, "reaches beyond the last address, 0xFFFF");
 }
 
-static void check_line(struct schema *schema, const struct line *line,
-		       const struct point_defaults *defaults)
+static void check_in_frame(struct schema *schema, const struct line *line,
+			   const struct framing *framing)
 {
+	const struct point *point = line->point;
+	size_t end = point->locator->at + point_size(point);
+	size_t most = framing->length ? framing->length : FRAME_MAX_LENGTH;
+
+	if (framing->count.size)
+		most = framing->count.most;
+	if (end > most)
+		schema_fault(schema, line->node,
+			     "reaches to byte %zu, but the frame has %zu at most", end, most);
+}
+
+/* The hemisphere stands in the field behind. */
+static void check_degrees(struct schema *schema, const struct line *line,
+			  enum driver_kind kind)
+{
+	const struct point *point = line->point;
+
+	if (point->type == TYPE_DEGREES &&
+	    (kind != DRIVER_TEXT || point->locator->how != LOCATE_FIELD))
+		schema_fault(schema, line->node, "degrees are for points with `field:`");
+}
+
+static void check_line(struct schema *schema, const struct line *line,
+		       const struct point_defaults *defaults, const struct framing *framing)
+{
+	if (defaults->kind == DRIVER_FRAME)
+		check_in_frame(schema, line, framing);
+	if (is_written(defaults->kind)) {
+		check_degrees(schema, line, defaults->kind);
+		check_values(schema, line);
+		check_number(schema, line);
+		return;
+	}
 	check_table(schema, line);
 	check_order(schema, line, defaults);
 	check_bits(schema, line);
@@ -515,12 +570,13 @@ static void check_line(struct schema *schema, const struct line *line,
 		KEY("every", read_every), KEY("deadband", read_deadband),             \
 		KEY("max_silence", read_max_silence)
 
-void point_defaults_init(struct point_defaults *defaults)
+void point_defaults_init(struct point_defaults *defaults, enum driver_kind kind)
 {
 	*defaults = (struct point_defaults){
+		.kind = kind,
 		.point = {
 			.table = TABLE_HOLDING,
-			.type = TYPE_U16,
+			.type = is_written(kind) ? TYPE_NUMBER : TYPE_U16,
 			.scale = 1,
 			.every_us = DEFAULT_EVERY,
 		},
@@ -548,18 +604,36 @@ static void read_default_order(struct schema *schema, const struct yaml_node *no
 					   "letters otherwise");
 }
 
+/* How the value is coded, in defaults and in a point's own line. */
+static const struct schema_key *coding_keys(enum driver_kind kind)
+{
+	static const struct schema_key registers[] = {
+		KEY("table", read_table), KEY("type", read_type), KEY("order", NULL),
+		KEY("nan", NULL),	  LAST_KEY,
+	};
+	static const struct schema_key bytes[] = {
+		KEY("type", read_type), KEY("order", NULL), KEY("nan", NULL), LAST_KEY,
+	};
+	static const struct schema_key written[] = {KEY("type", read_written_type), LAST_KEY};
+
+	return kind == DRIVER_MODBUS ? registers : is_written(kind) ? written : bytes;
+}
+
 void point_defaults_read(struct schema *schema, const struct yaml_node *node,
 			 struct point_defaults *defaults)
 {
-	static const struct schema_key keys[] = {
-		KEY("table", read_table), KEY("type", read_type), KEY("order", NULL),
-		KEY("nan", NULL),	  MEANING_KEYS,		  LAST_KEY,
-	};
+	static const struct schema_key meaning[] = {MEANING_KEYS, LAST_KEY};
+	const struct schema_key *coding = coding_keys(defaults->kind);
+	const struct schema_key *const tables[] = {coding, meaning, NULL};
 	struct line line = {.point = &defaults->point, .node = node};
 	const struct yaml_node *order;
 
-	schema_map(schema, node, "defaults", keys, &line);
-	if (node->kind != YAML_MAP)
+	if (!schema_is_map(schema, node, "defaults"))
+		return;
+	schema_take(schema, node, "defaults", coding, &line);
+	schema_take(schema, node, "defaults", meaning, &line);
+	schema_known(schema, node, "defaults", tables);
+	if (is_written(defaults->kind))
 		return;
 	order = yaml_get(node, "order");
 	if (order)
@@ -583,19 +657,40 @@ static void check_name(struct schema *schema, const struct yaml_node *node)
 	}
 }
 
+static void read_line(struct schema *schema, const struct point_defaults *defaults,
+		      const struct framing *framing, struct locator *locator, struct line *line)
+{
+	static const struct schema_key meaning[] = {KEY("values", NULL), MEANING_KEYS, LAST_KEY};
+	static const struct schema_key of_modbus[] = {
+		NEEDED("addr", read_addr), KEY("bits", NULL), KEY("write", read_write), LAST_KEY,
+	};
+	static const struct schema_key of_frame[] = {KEY("bits", NULL), LAST_KEY};
+	static const struct schema_key none[] = {LAST_KEY};
+	enum driver_kind kind = defaults->kind;
+	const struct schema_key *coding = coding_keys(kind);
+	const struct schema_key *own = kind == DRIVER_MODBUS  ? of_modbus
+				       : kind == DRIVER_FRAME ? of_frame
+							      : none;
+	const struct schema_key *const tables[] = {coding, own, locator_keys(kind), meaning, NULL};
+
+	if (!schema_is_map(schema, line->node, "a point"))
+		return;
+	schema_take(schema, line->node, "a point", coding, line);
+	schema_take(schema, line->node, "a point", own, line);
+	locator_read(schema, line->node, kind, framing, locator);
+	schema_take(schema, line->node, "a point", meaning, line);
+	schema_known(schema, line->node, "a point", tables);
+	check_line(schema, line, defaults, framing);
+}
+
 void point_read(struct schema *schema, const struct yaml_node *name,
 		const struct yaml_node *node, const struct point_defaults *defaults,
-		struct point *point)
+		const struct framing *framing, struct locator *locator, struct point *point)
 {
-	static const struct schema_key keys[] = {
-		KEY("table", read_table), KEY("type", read_type), NEEDED("addr", read_addr),
-		KEY("order", NULL),	  KEY("bits", NULL),	  KEY("nan", NULL),
-		KEY("values", NULL),	  MEANING_KEYS,		  KEY("write", read_write),
-		LAST_KEY,
-	};
 	struct line line = {.point = point, .node = node, .base = defaults->base};
 
 	*point = defaults->point;
+	point->locator = defaults->kind == DRIVER_MODBUS ? NULL : locator;
 	point->unit = point->class = NULL;
 	point->line = name->line;
 	point->column = name->column;
@@ -604,9 +699,7 @@ void point_read(struct schema *schema, const struct yaml_node *name,
 		return;
 	if (schema_name(schema, name, &point->name))
 		check_name(schema, name);
-	schema_map(schema, node, "a point", keys, &line);
-	if (node->kind == YAML_MAP)
-		check_line(schema, &line, defaults);
+	read_line(schema, defaults, framing, locator, &line);
 }
 
 int point_override(struct point *point, const char *file, const struct yaml_node *node,

@@ -25,7 +25,8 @@ void schema_fault(struct schema *schema, const struct yaml_node *node, const cha
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	faults_add(schema->faults, schema->file, node->line, node->column, "%s", text);
+	faults_add(schema->faults, node->file ? node->file : schema->file, node->line,
+		   node->column, "%s", text);
 	if (!schema->error)
 		schema->error = -EINVAL;
 }
@@ -62,27 +63,51 @@ static void check_unknown(struct schema *schema, const struct yaml_node *node,
 	}
 }
 
-void schema_map(struct schema *schema, const struct yaml_node *node, const char *what,
-		const struct schema_key *keys, void *data)
+bool schema_is_map(struct schema *schema, const struct yaml_node *node, const char *what)
 {
-	const char *names[KEYS_MAX + 1] = {0};
-	size_t count = 0;
+	if (node->kind == YAML_MAP)
+		return true;
+	schema_fault(schema, node, "%s must be a map (`key: value`), not %s", what,
+		     kind_name(node));
+	return false;
+}
 
-	if (node->kind != YAML_MAP) {
-		schema_fault(schema, node, "%s must be a map (`key: value`), not %s", what,
-			     kind_name(node));
-		return;
-	}
-	for (const struct schema_key *key = keys; key->name && count < KEYS_MAX; key++) {
+void schema_take(struct schema *schema, const struct yaml_node *node, const char *what,
+		 const struct schema_key *keys, void *data)
+{
+	for (const struct schema_key *key = keys; key->name; key++) {
 		const struct yaml_node *value = yaml_get(node, key->name);
 
-		names[count++] = key->name;
 		if (!value && key->required)
 			schema_fault(schema, node, "%s needs `%s:`", what, key->name);
 		if (value && key->read)
 			key->read(schema, value, data);
 	}
+}
+
+void schema_known(struct schema *schema, const struct yaml_node *node, const char *what,
+		  const struct schema_key *const *tables)
+{
+	const char *names[KEYS_MAX + 1] = {0};
+	size_t count = 0;
+
+	for (; *tables; tables++) {
+		for (const struct schema_key *key = *tables; key->name && count < KEYS_MAX;
+		     key++)
+			names[count++] = key->name;
+	}
 	check_unknown(schema, node, what, names);
+}
+
+void schema_map(struct schema *schema, const struct yaml_node *node, const char *what,
+		const struct schema_key *keys, void *data)
+{
+	const struct schema_key *const tables[] = {keys, NULL};
+
+	if (!schema_is_map(schema, node, what))
+		return;
+	schema_take(schema, node, what, keys, data);
+	schema_known(schema, node, what, tables);
 }
 
 void schema_each(struct schema *schema, const struct yaml_node *node, size_t most,
@@ -336,4 +361,81 @@ bool schema_format(struct schema *schema, const struct yaml_node *node,
 	}
 	*format = (struct serial_format){given[0] - '0', given[1], given[2] - '0'};
 	return true;
+}
+
+/* --- bytes --- */
+
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *digit = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+	return digit ? digit - digits : -1;
+}
+
+bool parse_hex_byte(const char *text, uint8_t *byte)
+{
+	int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
+
+	if (low < 0)
+		return false;
+	*byte = high << 4 | low;
+	return true;
+}
+
+bool schema_hex(struct schema *schema, const struct yaml_node *node, uint8_t *bytes,
+		size_t most, size_t *length)
+{
+	const char *text = node->kind == YAML_SCALAR ? node->text : "";
+
+	*length = 0;
+	while (*text && *length < most && parse_hex_byte(text, &bytes[*length])) {
+		++*length;
+		text += 2;
+		text += strspn(text, " ");
+	}
+	if (*length && !*text)
+		return true;
+	schema_fault(schema, node,
+		     "expected at most %zu bytes as they go over the wire, such as "
+		     "\"01 04 00 0C\"%s%.16s%s",
+		     most, *text ? ", not '" : "", text, *text ? "'" : "");
+	return false;
+}
+
+/* The character that the UTF-8 text begins with, if it can be a byte; how long it is, or 0. */
+static size_t octet(const unsigned char *text, uint8_t *byte)
+{
+	*byte = text[0];
+	if (text[0] < 0x80)
+		return 1;
+	/* U+0080 to U+00FF are C2 80 to C3 BF; libyaml has checked that it is UTF-8. */
+	if (text[0] > 0xC3)
+		return 0;
+	*byte = (uint8_t)(text[0] << 6 | (text[1] & 0x3F));
+	return 2;
+}
+
+bool schema_octets(struct schema *schema, const struct yaml_node *node, uint8_t *bytes,
+		   size_t most, size_t *length)
+{
+	const char *given = any(schema, node, "a text");
+	size_t used = 1;
+
+	*length = 0;
+	if (!given)
+		return false;
+	for (; *given && used && *length < most; given += used) {
+		used = octet((const unsigned char *)given, &bytes[*length]);
+		*length += used > 0;
+	}
+	if (!*given)
+		return true;
+	if (!used)
+		schema_fault(schema, node,
+			     "'%.8s' is no single byte: write bytes above 0x7F as \"\\xC2\"",
+			     given);
+	else
+		schema_fault(schema, node, "a text of more than %zu bytes", most);
+	return false;
 }

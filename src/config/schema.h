@@ -32,6 +32,13 @@ void schema_fault(struct schema *schema, const struct yaml_node *node, const cha
 void schema_map(struct schema *schema, const struct yaml_node *node, const char *what,
 		const struct schema_key *keys, void *data);
 
+/* The parts of it, for maps whose keys come from several tables (ending with NULL). */
+bool schema_is_map(struct schema *schema, const struct yaml_node *node, const char *what);
+void schema_take(struct schema *schema, const struct yaml_node *node, const char *what,
+		 const struct schema_key *keys, void *data);
+void schema_known(struct schema *schema, const struct yaml_node *node, const char *what,
+		  const struct schema_key *const *tables);
+
 /* Calls `read` for each item of a list of 1 to `most`, or for a value that is no list. */
 void schema_each(struct schema *schema, const struct yaml_node *node, size_t most,
 		 void (*read)(struct schema *, const struct yaml_node *, void *), void *data);
@@ -57,6 +64,17 @@ bool schema_word(struct schema *schema, const struct yaml_node *node, const char
 bool schema_format(struct schema *schema, const struct yaml_node *node,
 		   struct serial_format *format);
 
+/* `01 04 00 0C`: 1 to `most` bytes in hexadecimal, blanks between them. */
+bool schema_hex(struct schema *schema, const struct yaml_node *node, uint8_t *bytes,
+		size_t most, size_t *length);
+
+/*
+ * Text as it goes over the wire, at most `most` bytes: each character up to U+00FF is the
+ * byte of that number, so that "\r\n" and "\xC2" in quotes are what they look like.
+ */
+bool schema_octets(struct schema *schema, const struct yaml_node *node, uint8_t *bytes,
+		   size_t most, size_t *length);
+
 /* A copy of a text that may be NULL, for the one that was there; false: memory is short. */
 bool schema_copy(struct schema *schema, const char *from, char **text);
 
@@ -65,3 +83,6 @@ bool schema_copy(struct schema *schema, const char *from, char **text);
  * is none (a decimal number with a leading zero is none: it could be meant octal), -ERANGE.
  */
 int parse_integer(const char *text, bool *negative, uint64_t *magnitude) _must_check_;
+
+/* Two hexadecimal digits. */
+bool parse_hex_byte(const char *text, uint8_t *byte);

@@ -126,6 +126,7 @@ static struct yaml_node *new_node(struct builder *b, enum yaml_kind kind, yaml_m
 	if (!node)
 		return NULL;
 	node->kind = kind;
+	node->file = b->document->file;
 	node->line = mark.line + 1;
 	node->column = mark.column + 1;
 	return node;
@@ -548,6 +549,7 @@ void yaml_document_free(struct yaml_document *document)
 {
 	if (!document)
 		return;
+	yaml_document_free(document->base);
 	arena_free(document->arena);
 	free(document->file);
 	free(document);
@@ -560,4 +562,22 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 			return map->items[i];
 	}
 	return NULL;
+}
+
+struct yaml_node *yaml_new_map(struct yaml_document *document, const struct yaml_node *at,
+			       size_t count)
+{
+	struct yaml_node *node = arena_take(document->arena, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	*node = (struct yaml_node){
+		.kind = YAML_MAP,
+		.file = at->file,
+		.line = at->line,
+		.column = at->column,
+		.keys = arena_take(document->arena, count * sizeof(*node->keys)),
+		.items = arena_take(document->arena, count * sizeof(*node->items)),
+	};
+	return node->keys && node->items ? node : NULL;
 }

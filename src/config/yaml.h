@@ -16,6 +16,7 @@ enum yaml_kind {
 
 struct yaml_node {
 	enum yaml_kind kind;
+	const char *file;         /* that it stands in, as long as its document lives */
 	unsigned line, column;    /* from 1 */
 	bool quoted;              /* a scalar in quotes is always text */
 	const char *text;         /* of a scalar, else NULL */
@@ -28,6 +29,7 @@ struct yaml_document {
 	char *file;
 	struct yaml_node *root;
 	struct yaml_arena *arena;
+	struct yaml_document *base; /* whose nodes stand in this tree too; NULL */
 };
 
 /*
@@ -51,3 +53,7 @@ DEFINE_CLEANUP(struct yaml_document *, yaml_document_free)
 
 /* The value of `key` in a map, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+
+/* An empty map in the document's memory, with room for `count` pairs; NULL: memory is short. */
+struct yaml_node *yaml_new_map(struct yaml_document *document, const struct yaml_node *at,
+			       size_t count);

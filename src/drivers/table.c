@@ -6,9 +6,19 @@
 #include <string.h>
 
 extern const struct driver driver_modbus;
+extern const struct driver driver_modbus_ascii;
+extern const struct driver driver_text;
+extern const struct driver driver_frame;
+extern const struct driver driver_obis;
+extern const struct driver driver_vedirect;
 
 const struct driver *const drivers[] = {
 	&driver_modbus,
+	&driver_modbus_ascii,
+	&driver_text,
+	&driver_frame,
+	&driver_obis,
+	&driver_vedirect,
 	NULL,
 };
 
@@ -39,6 +49,7 @@ const char *reply_status_name(enum reply_status status)
 		[REPLY_FUNCTION] = "function",
 		[REPLY_LENGTH] = "length",
 		[REPLY_EXCEPTION] = "exception",
+		[REPLY_GARBAGE] = "garbage",
 	};
 
 	return names[status];

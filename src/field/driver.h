@@ -5,8 +5,9 @@
 #include "bridge/reading.h"
 
 enum {
-	FRAME_MAX = 260, /* largest request or reply of any driver here, in bytes */
+	FRAME_MAX = 520, /* largest polled request or reply of any driver here, in bytes */
 	DATA_MAX = 250,  /* most data bytes in one reply (125 registers) */
+	UNIT_MAX = 4096, /* largest unit of a stream: a line, frame, block or telegram */
 };
 
 /* One request: a run of registers or bits of one device. */
@@ -26,6 +27,7 @@ enum reply_status {
 	REPLY_FUNCTION,
 	REPLY_LENGTH,
 	REPLY_EXCEPTION, /* .exception says which */
+	REPLY_GARBAGE,   /* bytes of a stream that belong to nothing */
 	REPLY_STATUS_COUNT,
 };
 
@@ -45,6 +47,19 @@ enum serve_status {
 	SERVE_UNKNOWN, /* a right request with a function this driver does not know */
 };
 
+/* What a stream of bytes begins with. */
+struct chunk {
+	enum reply_status status;
+	size_t used;         /* bytes to be taken off it, whatever they were; 0 with MORE only */
+	const uint8_t *unit; /* on REPLY_OK: what was said, without what is around it */
+	size_t length;
+};
+
+/*
+ * A driver is of one of two kinds. Devices of the first are polled: each request reads a run
+ * of registers, and many devices share a bus. Devices of the second speak in units (a line,
+ * a frame, a telegram), unasked or when asked for all that they have, and have .next.
+ */
 struct driver {
 	const char *name;
 
@@ -73,6 +88,32 @@ struct driver {
 	/* … and an exception's. `function` is the request's function byte. */
 	size_t (*serve_exception)(uint8_t address, uint8_t function, uint8_t exception,
 				  uint8_t frame[FRAME_MAX]);
+
+	/*
+	 * The second kind. Looks at the beginning of what was received and not yet taken off:
+	 * a unit, or bytes that are none and are refused by name, or MORE bytes are needed,
+	 * never more than UNIT_MAX in all. After garbage it finds the next unit. Frames of
+	 * another address than `address` are refused, where the map says where it stands.
+	 */
+	struct chunk (*next)(const struct device_map *map, uint8_t address,
+			     const uint8_t *bytes, size_t n);
+
+	/*
+	 * The values that the unit has of these points (the map's, or a device's own of
+	 * them): one reading for each that is in it, in their order; how many.
+	 */
+	size_t (*values)(const struct device_map *map, const struct point *points, size_t count,
+			 const uint8_t *unit, size_t n, struct reading *readings);
+
+	/* The request to all that the device has; its length, 0 where it speaks unasked. */
+	size_t (*ask)(const struct device_map *map, uint8_t address, uint8_t frame[FRAME_MAX]);
+
+	/*
+	 * What the device waits for in the midst of its answer, of which `bytes` were received
+	 * so far; 0: nothing. NULL: it never does.
+	 */
+	size_t (*acknowledge)(const struct device_map *map, const uint8_t *bytes, size_t n,
+			      uint8_t frame[FRAME_MAX]);
 };
 
 /* The table of drivers, ending with NULL (drivers/table.c), and a look-up by name. */

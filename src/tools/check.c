@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check.c - `postbus check`: reads what the user wrote, plays the examples, plans the buses. */
 #include "base/units.h"
-#include "bridge/number.h"
 #include "config/config.h"
 #include "field/plan.h"
+#include "tools/example.h"
 #include "tools/tools.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 enum {
@@ -49,31 +48,10 @@ static bool is_read(const struct request *request, const struct point *point)
 	       point->addr + point_span(point) <= request->first + request->count;
 }
 
-/*
- * Whether the value is what the example says. Data sheets give floats that are one step off
- * (0x43663334 for 230.2, where 0x43663333 is nearer): that much is let pass, and no more.
- */
-static bool is_as_told(const struct example_value *example, const struct value *value,
-		       const struct text *printed)
-{
-	char *end;
-	float told;
-
-	if (strlen(example->text) == printed->length &&
-	    !memcmp(example->text, printed->data, printed->length))
-		return true;
-	if (value->kind != VALUE_FLOAT)
-		return false;
-	told = strtof(example->text, &end);
-	return !*end && nextafterf(told, (float)value->d) == (float)value->d;
-}
-
 static void play_value(const struct device_map *map, const struct example_value *example,
 		       const struct driver *driver, const struct request *request,
 		       const struct reply *reply, struct faults *faults)
 {
-	char buffer[STRING_MAX_LENGTH + NUMBER_MAX_TEXT];
-	struct text text = {.data = buffer, .size = sizeof(buffer)};
 	const struct point *point = &map->points[example->point];
 	struct value value;
 
@@ -86,11 +64,7 @@ static void play_value(const struct device_map *map, const struct example_value 
 		return;
 	}
 	driver->value(request, reply->data, point, &value);
-	number_print(&value, &text);
-	if (!is_as_told(example, &value, &text))
-		faults_add(faults, map->file, example->line, example->column,
-			   "%s should be %s, but the example's bytes say %.*s", point->name,
-			   example->text, (int)text.length, buffer);
+	example_compare(map, example, &value, faults);
 }
 
 static const char *reply_fault(const struct reply *reply, size_t received)
@@ -143,8 +117,12 @@ static void play_map(const struct device_map *map, struct faults *faults)
 {
 	const struct driver *driver = driver_find(map->driver);
 
-	for (size_t i = 0; i < map->example_count; i++)
-		play_example(map, &map->examples[i], driver, faults);
+	for (size_t i = 0; i < map->example_count; i++) {
+		if (driver->next)
+			example_play_stream(map, &map->examples[i], driver, faults);
+		else
+			play_example(map, &map->examples[i], driver, faults);
+	}
 }
 
 /* A map that several devices have is played as often: its faults are kept once. */
@@ -212,6 +190,29 @@ static bool is_first_of_group(const struct device_config *device, size_t index)
 	return true;
 }
 
+/* What speaks by itself has a port to itself; what is asked for all it has, is asked once. */
+static void plan_stream(struct plan *plan, const struct device_config *device)
+{
+	const struct driver *driver = driver_find(device->map->driver);
+	uint64_t every_us = device->points[0].every_us;
+	uint8_t frame[FRAME_MAX];
+	char every[32];
+	size_t n = driver->ask(device->map, device->address, frame);
+
+	for (size_t i = 1; i < device->point_count; i++) {
+		if (device->points[i].every_us < every_us)
+			every_us = device->points[i].every_us;
+	}
+	format_duration(every_us, every, sizeof(every));
+	plan->requests += n > 0;
+	if (n)
+		fprintf(plan->lines, "  %s: a request of %zu bytes, every %s\n", device->name,
+			n, every);
+	else
+		fprintf(plan->lines, "  %s: speaks unasked, published every %s at most\n",
+			device->name, every);
+}
+
 static int plan_device(struct plan *plan, const struct device_config *device)
 {
 	_cleanup_free_ uint16_t *due = calloc(device->point_count, sizeof(*due));
@@ -220,6 +221,10 @@ static int plan_device(struct plan *plan, const struct device_config *device)
 
 	if (!due || !requests)
 		return -ENOMEM;
+	if (driver_find(device->map->driver)->next) {
+		plan_stream(plan, device);
+		return 0;
+	}
 	for (size_t i = 0; i < device->point_count; i++) {
 		if (is_first_of_group(device, i))
 			plan_group(plan, device, device->points[i].every_us, due, requests);

@@ -250,6 +250,8 @@ static int add_word(struct sim *sim, const char *word, struct faults *faults)
 		return EX_OSERR;
 	if (find_map(sim, name, &map, faults) < 0)
 		return EXIT_NOT_SO;
+	if (!driver_find(map->driver)->serve)
+		return usage("only devices of drivers modbus and modbus-ascii are played", word);
 	if (!at)
 		address = map->address;
 	if (address == 0)

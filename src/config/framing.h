@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* framing.h - how a device that is not Modbus begins, ends and seals what it says. */
+#pragma once
+
+#include "base/checksum.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct schema;
+struct schema_key;
+struct yaml_node;
+
+/* What a map's `driver:` is, as far as its keys go. */
+enum driver_kind {
+	DRIVER_MODBUS, /* tables of registers, polled; the others are streams */
+	DRIVER_TEXT,
+	DRIVER_FRAME,
+	DRIVER_OBIS,
+	DRIVER_VEDIRECT,
+};
+
+enum {
+	FRAME_MAX_LENGTH = 1024, /* bytes of a frame, or of a line of text */
+	ENDING_MAX_LENGTH = 8,   /* of what a frame or line begins or ends with */
+	REQUEST_MAX_LENGTH = 64, /* bytes of a request */
+};
+
+/* A request or an acknowledgement: bytes, and what is filled in when it is sent. */
+enum {
+	FILL_ADDRESS = 0x100,
+	FILL_CHECKSUM,
+};
+
+struct template {
+	uint16_t items[REQUEST_MAX_LENGTH]; /* a byte, or one of the above */
+	size_t count;                       /* 0: there is none */
+};
+
+struct ending {
+	uint8_t bytes[ENDING_MAX_LENGTH];
+	size_t length;
+};
+
+/* What seals a telegram of driver obis. */
+enum telegram_seal {
+	SEAL_NONE,
+	SEAL_CRC16, /* DSMR P1 from version 4 on */
+	SEAL_BCC,   /* IEC 62056-21 */
+};
+
+struct framing {
+	struct ending start; /* frame */
+	struct ending end;   /* frame, text */
+	size_t length;       /* frame: of the whole; 0: counted, or up to `end` */
+	struct {
+		uint16_t at;
+		uint8_t size;   /* 1 or 2 bytes; 0: not counted */
+		bool low_first;
+		int16_t add;    /* what is missing in the count to the whole frame's length */
+		uint16_t most;  /* of the whole frame; a wrong count is waited out up to this */
+	} count;
+	struct {
+		enum checksum type;
+		uint16_t from; /* the first byte that it is taken of */
+		bool low_first;
+	} checksum;
+	int16_t address_at;         /* frame: the byte that is the address; -1: none */
+	bool nmea;                  /* text: sentences of NMEA 0183 */
+	char *separator, *assign;   /* text: between fields, between key and value */
+	enum telegram_seal seal;    /* obis */
+	struct template request;    /* count 0: it speaks unasked */
+	struct template acknowledge; /* obis: what it waits for after it has named itself */
+	uint64_t silence_us;        /* unasked: silent for so long, it is offline */
+};
+
+/* The keys of a map's root that are of this kind of driver; none for Modbus. */
+const struct schema_key *framing_keys(enum driver_kind kind);
+
+/* Reads these keys. */
+void framing_read(struct schema *schema, const struct yaml_node *root, enum driver_kind kind,
+		  struct framing *framing);
+void framing_free(struct framing *framing);
+
+/* Whether the device's address is in its requests or its frames. */
+bool framing_has_address(const struct framing *framing);

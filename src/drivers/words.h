@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* words.h - a point's value from the text that a device wrote. */
+#pragma once
+
+#include "bridge/reading.h"
+
+/* A part of what was received; not NUL-terminated. text NULL: it is not there. */
+struct word {
+	const char *text;
+	size_t length;
+};
+
+/* Without the blanks at both ends. */
+struct word word_trim(struct word word);
+bool word_is(struct word word, const char *text);
+/* The next line, without its LF or CR LF, which is taken off `rest`; false: there is none. */
+bool word_line(struct word *rest, struct word *line);
+
+/*
+ * The value of a point: a number (decimal, or 0x and hexadecimal; decimal locators are kept),
+ * with the point's scale, offset and names; a bool; text. What is not of the point's type,
+ * or is its map's `nan`, is VALUE_NULL.
+ */
+void word_decode(const struct point *point, struct word word, struct value *value);
+
+/*
+ * Degrees of NMEA 0183: `4807.038` and `N` are 48 degrees and 7.038 minutes north. An empty
+ * or wrong word is VALUE_NULL.
+ */
+void word_decode_degrees(const struct point *point, struct word angle, struct word side,
+			 struct value *value);
+
+/* A request's text with the address, in decimal, where it belongs; its length. */
+size_t word_fill(const struct template *template, uint8_t address, uint8_t *text);

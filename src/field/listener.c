@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * listener.c - one port whose devices speak in units: lines, frames, telegrams.
+ *
+ *      ┌─ CLOSED ◀──────── hang-up, error ──────────────┐
+ *      ▼                                                │
+ *     LISTENING   unasked: what comes is taken to pieces as it comes
+ *
+ *     IDLE ── due ─▶ WAITING ── answer ─▶ IDLE          asked: one request at a time
+ *                     │   ▲
+ *                     │   └─ the same again: no answer in `timeout`
+ *                     └─▶ QUIET ── as long again ─▶ IDLE
+ *
+ * What was said in one go is published as one message: it is kept until each point that is due
+ * has come, or the line has been quiet for a moment, or a point comes a second time.
+ */
+#include "field/listener.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "bridge/clock.h"
+#include "field/device.h"
+#include "field/plan.h"
+#include "field/port.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum {
+	REOPEN_US = 1000 * 1000,
+	/* So long a pause, and what was said is said. */
+	PAUSE_US = 100 * 1000,
+	/* A unit that has begun may pause so long: IEC 62056-21, 6.5.2 lets meters do so. */
+	CUT_US = 1500 * 1000,
+	/* An answer may take so long in all: a meter's readout at 300 baud. */
+	ANSWER_US = 120 * 1000 * 1000,
+};
+
+enum listener_state {
+	LISTENER_CLOSED,
+	LISTENER_LISTENING,
+	LISTENER_IDLE,
+	LISTENER_WAITING,
+	LISTENER_QUIET,
+};
+
+struct listener {
+	sd_event *loop;
+	const struct bus_config *config;
+	const struct conf *conf;
+	mapping_sink *sink;
+	void *sink_data;
+	struct device *devices;
+	struct port *port;
+	sd_event_source *port_source, *timer;
+	enum listener_state state;
+	char trouble[PORT_TROUBLE_MAX]; /* with the port, as last said */
+
+	struct device *device; /* the one that speaks, or is asked */
+	bool asked;            /* devices have to be */
+	unsigned attempts;
+	bool acknowledged;
+	uint8_t frame[FRAME_MAX]; /* the request that is out */
+	size_t frame_length, echo_length;
+	uint8_t pending[2 * UNIT_MAX]; /* received and not yet taken to pieces */
+	size_t pending_length;
+	uint64_t sent_us, received_us, heard_us; /* last request, byte, unit with a value */
+	uint64_t deadline_us;
+	uint64_t refused[REPLY_STATUS_COUNT]; /* since the device was last heard */
+	uint64_t foreign;                     /* units without any of its points, since then */
+	struct bus_stats stats;
+};
+
+static void step(struct listener *listener);
+
+bool listener_is_for(const struct bus_config *config)
+{
+	return config->device_count && driver_find(config->devices[0].map->driver)->next;
+}
+
+static void wake_at(struct listener *listener, uint64_t time_us)
+{
+	sd_event_source_set_time(listener->timer, time_us);
+	sd_event_source_set_enabled(listener->timer, SD_EVENT_ONESHOT);
+}
+
+/* --- the port --- */
+
+static void close_port(struct listener *listener, const char *why)
+{
+	listener->port_source = sd_event_source_disable_unref(listener->port_source);
+	port_close(listener->port);
+	listener->port = NULL;
+	listener->state = LISTENER_CLOSED;
+	if (strcmp(listener->trouble, why)) {
+		snprintf(listener->trouble, sizeof(listener->trouble), "%s", why);
+		log_error("bus %s: %s: %s; trying again each second", listener->config->name,
+			  listener->config->port, why);
+	}
+	wake_at(listener, clock_monotonic_us() + REOPEN_US);
+}
+
+static int on_port(sd_event_source *source, int fd, uint32_t events, void *data);
+
+static void open_port(struct listener *listener)
+{
+	const struct bus_config *config = listener->config;
+	char trouble[PORT_TROUBLE_MAX] = "out of memory";
+	int r = port_open(config, &listener->port, trouble);
+
+	if (r == 0)
+		r = sd_event_add_io(listener->loop, &listener->port_source,
+				    port_fd(listener->port), EPOLLIN, on_port, listener);
+	if (r < 0) {
+		close_port(listener, trouble);
+		return;
+	}
+	log_info("bus %s: %s is open, %u baud, %zu devices", config->name, config->port,
+		 config->baud, config->device_count);
+	listener->trouble[0] = '\0';
+	listener->pending_length = 0;
+	listener->device = &listener->devices[0];
+	listener->device->reading_count = 0;
+	listener->state = listener->asked ? LISTENER_IDLE : LISTENER_LISTENING;
+}
+
+/* --- what is published --- */
+
+static void announce(struct listener *listener)
+{
+	device_announce(listener->device, &listener->conf->publish, listener->sink,
+			listener->sink_data);
+}
+
+static void publish(struct listener *listener, uint64_t now_us)
+{
+	struct device *device = listener->device;
+
+	if (device->reading_count &&
+	    device_publish(device, &listener->conf->publish, now_us, listener->sink,
+			   listener->sink_data) == -EMSGSIZE)
+		log_error("bus %s: %s: a message of it would be too long",
+			  listener->config->name, device->config->name);
+	device->reading_count = 0;
+}
+
+/* A point that was read is due again a period on, leaving out what was missed. */
+static void reschedule(struct device *device, size_t point, uint64_t now_us)
+{
+	uint64_t every_us = device->config->points[point].every_us;
+	uint64_t *due_us = &device->due_us[point];
+
+	*due_us += every_us;
+	if (*due_us <= now_us)
+		*due_us = now_us + every_us - (now_us - *due_us) % every_us;
+}
+
+static bool is_collected(const struct device *device, size_t point)
+{
+	for (size_t i = 0; i < device->reading_count; i++) {
+		if (device->readings[i].point == point)
+			return true;
+	}
+	return false;
+}
+
+/* Whether a point is due that has not come yet. */
+static bool is_incomplete(const struct device *device, uint64_t now_us)
+{
+	for (size_t i = 0; i < device->config->point_count; i++) {
+		if (device->due_us[i] <= now_us && !is_collected(device, i))
+			return true;
+	}
+	return false;
+}
+
+/* Keeps those values of a unit that are due. */
+static void collect(struct listener *listener, const struct reading *readings, size_t count,
+		    uint64_t now_us)
+{
+	struct device *device = listener->device;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t point = readings[i].point;
+
+		if (device->due_us[point] > now_us)
+			continue;
+		if (is_collected(device, point))
+			publish(listener, now_us);
+		device->readings[device->reading_count++] = readings[i];
+		if (!listener->asked)
+			reschedule(device, point, now_us);
+	}
+}
+
+/* --- what becomes of an answer --- */
+
+static void device_is_heard(struct listener *listener, uint64_t now_us)
+{
+	struct device *device = listener->device;
+	enum device_state before = device->state;
+
+	listener->stats.answers++;
+	listener->heard_us = now_us;
+	memset(listener->refused, 0, sizeof(listener->refused));
+	listener->foreign = 0;
+	if (!device_answered(device))
+		return;
+	if (before == DEVICE_OFFLINE)
+		log_notice("bus %s: %s: speaks again", listener->config->name,
+			   device->config->name);
+	announce(listener);
+}
+
+/* "garbage 312, checksum 4", or that nothing came at all: what is wrong with the cable. */
+static void describe_refused(const struct listener *listener, char *text, size_t size)
+{
+	size_t used = 0;
+
+	snprintf(text, size, "nothing came");
+	if (listener->foreign)
+		used = (size_t)snprintf(text, size, "without its points %" PRIu64,
+					listener->foreign);
+	for (unsigned i = 0; i < REPLY_STATUS_COUNT && used < size; i++) {
+		if (listener->refused[i])
+			used += (size_t)snprintf(text + used, size - used, "%s%s %" PRIu64,
+						 used ? ", " : "", reply_status_name(i),
+						 listener->refused[i]);
+	}
+}
+
+static void device_is_silent(struct listener *listener)
+{
+	const struct device *device = listener->device;
+	bool asked = listener->asked && listener->port;
+	uint64_t silence_us = asked ? listener->config->timeout_us
+				    : device->config->map->framing.silence_us;
+	char duration[32], refused[160];
+
+	describe_refused(listener, refused, sizeof(refused));
+	log_warning("bus %s: %s: %s %s (%s)", listener->config->name, device->config->name,
+		    asked ? "no answer in" : "no value for",
+		    format_duration(silence_us, duration, sizeof(duration)), refused);
+	announce(listener);
+}
+
+/* The poll is over, answered or not. */
+static void finish_poll(struct listener *listener, uint64_t now_us)
+{
+	publish(listener, now_us);
+	device_reschedule(listener->device, now_us);
+	listener->attempts = 0;
+	listener->state = LISTENER_IDLE;
+}
+
+/* --- sending --- */
+
+static bool send_bytes(struct listener *listener, size_t n)
+{
+	const struct bus_config *config = listener->config;
+	ssize_t written = port_write(listener->port, listener->frame, n);
+
+	if (written < 0) {
+		close_port(listener, strerror((int)-written));
+		return false;
+	}
+	listener->frame_length = n;
+	listener->echo_length = config->echo ? n : 0;
+	/* The bytes are on the wire for their time, however soon write() returns. */
+	listener->deadline_us = clock_monotonic_us() + config->timeout_us +
+				plan_characters_us(n, config->baud, config->format);
+	return true;
+}
+
+static void send_request(struct listener *listener)
+{
+	const struct device_config *config = listener->device->config;
+	size_t n = listener->device->driver->ask(config->map, config->address, listener->frame);
+
+	port_drain(listener->port);
+	listener->pending_length = 0;
+	listener->acknowledged = false;
+	listener->device->reading_count = 0;
+	if (!send_bytes(listener, n))
+		return;
+	listener->stats.requests++;
+	listener->attempts++;
+	listener->sent_us = clock_monotonic_us();
+	listener->state = LISTENER_WAITING;
+}
+
+/* What the device waits for before it goes on. */
+static void acknowledge(struct listener *listener)
+{
+	const struct device *device = listener->device;
+	size_t n;
+
+	if (!listener->asked || listener->acknowledged || !device->driver->acknowledge)
+		return;
+	n = device->driver->acknowledge(device->config->map, listener->pending,
+					listener->pending_length, listener->frame);
+	if (n)
+		listener->acknowledged = send_bytes(listener, n);
+}
+
+/* --- receiving --- */
+
+static void take_unit(struct listener *listener, const struct chunk *chunk,
+		      struct reading *readings)
+{
+	const struct device *device = listener->device;
+	const struct device_config *config = device->config;
+	uint64_t now_us = clock_monotonic_us();
+	size_t count = device->driver->values(config->map, config->points, config->point_count,
+					      chunk->unit, chunk->length, readings);
+
+	if (!count) {
+		listener->foreign += chunk->length > 0;
+		return;
+	}
+	device_is_heard(listener, now_us);
+	collect(listener, readings, count, now_us);
+}
+
+static void count_refused(struct listener *listener, enum reply_status status)
+{
+	listener->stats.refused[status]++;
+	listener->refused[status]++;
+}
+
+/* Takes all whole units off what is pending; a unit that was cut leaves its first byte. */
+static void take_pending(struct listener *listener, bool cut)
+{
+	const struct device *device = listener->device;
+	const struct device_config *config = device->config;
+	_cleanup_free_ struct reading *readings =
+		calloc(config->point_count, sizeof(*readings));
+	size_t used = 0;
+
+	while (readings && used < listener->pending_length) {
+		struct chunk chunk = device->driver->next(config->map, config->address,
+							  listener->pending + used,
+							  listener->pending_length - used);
+
+		if (chunk.status == REPLY_OK)
+			take_unit(listener, &chunk, readings);
+		else if (chunk.status != REPLY_MORE)
+			count_refused(listener, chunk.status);
+		else if (cut)
+			chunk.used = 1;
+		else
+			break;
+		used += chunk.used;
+	}
+	listener->pending_length -= used;
+	memmove(listener->pending, listener->pending + used, listener->pending_length);
+}
+
+/* Takes our own bytes off where the adapter echoes them; false: they are not all there. */
+static bool strip_echo(struct listener *listener)
+{
+	size_t n = listener->echo_length;
+
+	if (!n)
+		return true;
+	if (listener->pending_length < n)
+		return false;
+	listener->echo_length = 0;
+	if (memcmp(listener->pending, listener->frame, n))
+		return true;
+	listener->pending_length -= n;
+	memmove(listener->pending, listener->pending + n, listener->pending_length);
+	return true;
+}
+
+static void take_received(struct listener *listener)
+{
+	uint64_t now_us = listener->received_us;
+
+	if (!strip_echo(listener))
+		return;
+	acknowledge(listener);
+	if (listener->state == LISTENER_CLOSED)
+		return;
+	take_pending(listener, false);
+	if (!is_incomplete(listener->device, now_us)) {
+		if (listener->asked)
+			finish_poll(listener, now_us);
+		else
+			publish(listener, now_us);
+	} else if (listener->asked) {
+		/* It has begun: it may take its time, and must not stop in between. */
+		if (listener->pending_length)
+			listener->deadline_us = now_us + CUT_US;
+		else if (listener->device->reading_count)
+			listener->deadline_us = now_us + PAUSE_US;
+		if (listener->deadline_us > listener->sent_us + ANSWER_US)
+			listener->deadline_us = listener->sent_us + ANSWER_US;
+	}
+}
+
+static void receive(struct listener *listener)
+{
+	uint8_t *room = listener->pending + listener->pending_length;
+	ssize_t n = port_read(listener->port, room,
+			      sizeof(listener->pending) - listener->pending_length);
+
+	if (n < 0) {
+		close_port(listener, n == -EIO ? "the port is gone" : strerror((int)-n));
+		return;
+	}
+	if (n == 0)
+		return;
+	listener->received_us = clock_monotonic_us();
+	if (listener->state == LISTENER_QUIET)
+		listener->deadline_us = listener->received_us + listener->config->timeout_us;
+	if (listener->state == LISTENER_QUIET || listener->state == LISTENER_IDLE)
+		return; /* nobody was asked */
+	listener->pending_length += (size_t)n;
+	take_received(listener);
+}
+
+static int on_port(_unused_ sd_event_source *source, _unused_ int fd, uint32_t events,
+		   void *data)
+{
+	struct listener *listener = data;
+
+	if (events & EPOLLIN)
+		receive(listener);
+	if (events & (EPOLLHUP | EPOLLERR) && listener->state != LISTENER_CLOSED)
+		close_port(listener, "the port is gone");
+	step(listener);
+	return 0;
+}
+
+/* --- what is next --- */
+
+static uint64_t silent_at_us(const struct listener *listener)
+{
+	return listener->heard_us + listener->device->config->map->framing.silence_us;
+}
+
+/* Silent for too long, also because there is no port: that holds for all of them. */
+static void check_silence(struct listener *listener)
+{
+	if (clock_monotonic_us() < silent_at_us(listener))
+		return;
+	for (size_t i = 0; i < listener->config->device_count; i++) {
+		listener->device = &listener->devices[i];
+		if (listener->device->state == DEVICE_OFFLINE)
+			continue;
+		listener->device->state = DEVICE_OFFLINE;
+		device_is_silent(listener);
+	}
+}
+
+/* Unasked: the earliest of what the passing of time makes happen. */
+static void step_listening(struct listener *listener)
+{
+	struct device *device = listener->device;
+	uint64_t now_us = clock_monotonic_us(), wake_us = silent_at_us(listener);
+
+	if (listener->pending_length && now_us >= listener->received_us + CUT_US) {
+		count_refused(listener, REPLY_LENGTH);
+		take_pending(listener, true);
+	}
+	if (device->reading_count && now_us >= listener->received_us + PAUSE_US)
+		publish(listener, now_us);
+	check_silence(listener);
+	if (device->state == DEVICE_OFFLINE)
+		wake_us = UINT64_MAX;
+	if (listener->pending_length && wake_us > listener->received_us + CUT_US)
+		wake_us = listener->received_us + CUT_US;
+	if (device->reading_count && wake_us > listener->received_us + PAUSE_US)
+		wake_us = listener->received_us + PAUSE_US;
+	if (wake_us != UINT64_MAX)
+		wake_at(listener, wake_us);
+}
+
+/* Asks the device that is due first, if it is. */
+static void step_idle(struct listener *listener)
+{
+	uint64_t due_us = UINT64_MAX;
+
+	for (size_t i = 0; i < listener->config->device_count; i++) {
+		uint64_t device_due = device_due_us(&listener->devices[i]);
+
+		if (device_due >= due_us)
+			continue;
+		listener->device = &listener->devices[i];
+		due_us = device_due;
+	}
+	if (due_us > clock_monotonic_us())
+		wake_at(listener, due_us);
+	else
+		send_request(listener);
+}
+
+static void wait_over(struct listener *listener)
+{
+	uint64_t now_us = clock_monotonic_us();
+	struct device *device = listener->device;
+
+	if (device->reading_count) {
+		finish_poll(listener, now_us);
+		return;
+	}
+	if (listener->pending_length)
+		count_refused(listener, REPLY_LENGTH);
+	else
+		listener->stats.timeouts++;
+	if (device->state != DEVICE_OFFLINE &&
+	    listener->attempts <= listener->config->retries) {
+		send_request(listener);
+		return;
+	}
+	if (device_failed(device, now_us))
+		device_is_silent(listener);
+	finish_poll(listener, now_us);
+	listener->state = LISTENER_QUIET;
+	listener->deadline_us = now_us + listener->config->timeout_us;
+}
+
+/* Does what can be done now, and sets the timer to when there is more to do. */
+static void step(struct listener *listener)
+{
+	enum listener_state before;
+
+	do {
+		before = listener->state;
+		if (before == LISTENER_CLOSED) {
+			check_silence(listener);
+			return;
+		}
+		if (before == LISTENER_LISTENING) {
+			step_listening(listener);
+		} else if (before == LISTENER_IDLE) {
+			step_idle(listener);
+		} else if (clock_monotonic_us() < listener->deadline_us) {
+			wake_at(listener, listener->deadline_us);
+		} else if (before == LISTENER_WAITING) {
+			wait_over(listener);
+		} else {
+			port_drain(listener->port);
+			listener->state = LISTENER_IDLE;
+		}
+	} while (listener->state != before);
+	/* The same request again: its time has just begun. */
+	if (listener->state == LISTENER_WAITING)
+		wake_at(listener, listener->deadline_us);
+}
+
+static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us, void *data)
+{
+	struct listener *listener = data;
+
+	/* What has arrived by now is in time, whichever source is looked at first. */
+	if (listener->state == LISTENER_CLOSED)
+		open_port(listener);
+	else
+		receive(listener);
+	step(listener);
+	return 0;
+}
+
+/* --- life --- */
+
+int listener_new(sd_event *loop, const struct bus_config *config, const struct conf *conf,
+		 mapping_sink *sink, void *data, struct listener **result)
+{
+	_cleanup_(listener_freep) struct listener *listener = calloc(1, sizeof(*listener));
+	uint64_t now_us = clock_monotonic_us();
+	int r;
+
+	if (!listener)
+		return -ENOMEM;
+	listener->loop = sd_event_ref(loop);
+	listener->config = config;
+	listener->conf = conf;
+	listener->sink = sink;
+	listener->sink_data = data;
+	listener->asked = config->devices[0].map->framing.request.count > 0;
+	listener->heard_us = now_us;
+	listener->devices = calloc(config->device_count, sizeof(*listener->devices));
+	if (!listener->devices)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->device_count; i++) {
+		r = device_init(&listener->devices[i], &config->devices[i], config->name, conf,
+				now_us);
+		if (r < 0)
+			return r;
+	}
+	listener->device = &listener->devices[0];
+	r = sd_event_add_time(loop, &listener->timer, CLOCK_MONOTONIC, 0, 1, on_timer, listener);
+	if (r < 0)
+		return r;
+	*result = TAKE_PTR(listener);
+	return 0;
+}
+
+void listener_free(struct listener *listener)
+{
+	if (!listener)
+		return;
+	sd_event_source_disable_unref(listener->port_source);
+	sd_event_source_disable_unref(listener->timer);
+	port_close(listener->port);
+	for (size_t i = 0; listener->devices && i < listener->config->device_count; i++)
+		device_done(&listener->devices[i]);
+	free(listener->devices);
+	sd_event_unref(listener->loop);
+	free(listener);
+}
+
+struct bus_stats listener_stats(const struct listener *listener)
+{
+	struct bus_stats stats = listener->stats;
+
+	stats.open = listener->port != NULL;
+	stats.devices = listener->config->device_count;
+	for (size_t i = 0; i < stats.devices; i++)
+		stats.offline += listener->devices[i].state == DEVICE_OFFLINE;
+	return stats;
+}
