@@ -140,15 +140,17 @@ static void request_answered(struct bus *bus, const struct outcome *outcome)
 	announce(bus, device);
 }
 
-/* Another request is not sent while answers to this one, which was repeated, may come. */
+/*
+ * The request was repeated, and what came may be the answer to the first attempt. Then the
+ * last one's comes as much later as it was sent later: until then nothing else is asked.
+ */
 static void await_owed(struct bus *bus, const struct outcome *outcome)
 {
 	struct device *device = bus->device;
-	uint64_t each_us = bus->config->timeout_us + outcome->now_us - outcome->sent_us;
 
 	if (device->owed)
 		device_rest(device, outcome->now_us, bus_time_us(bus, outcome),
-			    (device->owed + 1) * each_us);
+			    device->vain_us + bus->config->timeout_us);
 }
 
 /* With the request, the poll may be done. */

@@ -218,12 +218,16 @@ bool device_refuse(struct device *device, uint64_t time_us)
 
 /* --- how it fares --- */
 
+/* All is put off by the same time, so that what was more urgent stays so. */
 void device_rest(struct device *device, uint64_t now_us, uint64_t time_us, uint64_t wait_us)
 {
+	uint64_t until_us = time_us + wait_us;
+	uint64_t shift_us = until_us > device->next_due_us ? until_us - device->next_due_us : 0;
+
 	device->rest_us = later(device->rest_us, now_us + wait_us);
 	for (size_t i = 0; i < device->config->point_count; i++)
-		device->due_us[i] = later(device->due_us[i], time_us + wait_us);
-	find_next_due(device);
+		device->due_us[i] += shift_us;
+	device->next_due_us += shift_us;
 }
 
 static void make_all_due(struct device *device, uint64_t time_us)
