@@ -50,6 +50,7 @@ struct fixture {
 	struct bus *bus;
 	struct seen seen[DEVICES];
 	unsigned wrong; /* values that are not what their register holds */
+	char status[2048]; /* as last published */
 };
 
 /* The number that a register of a device holds, and no other register. */
@@ -132,6 +133,9 @@ static void take_message(void *data, const struct message *message)
 
 	snprintf(topic, sizeof(topic), "%.*s", message->topic_length, message->topic);
 	snprintf(body, sizeof(body), "%.*s", (int)message->body_length, message->body);
+	if (!strcmp(topic, "g/status/bus/bus"))
+		snprintf(f->status, sizeof(f->status), "%.*s", (int)message->body_length,
+			 message->body);
 	if (sscanf(topic, "g/d%u", &device) != 1)
 		return;
 	assert_in_range(device, 1, DEVICES);
@@ -237,6 +241,23 @@ static void test_all_is_read(void **state)
 	assert_string_equal(bus_device_stats(f->bus, 2).state, "online");
 	/* The device begins to answer 1.75 ms after the request. */
 	assert_in_range(latency_quantile(&stats.counters.latency, 0.5), 1000, 50000);
+}
+
+static bool status_is_published(const struct fixture *f)
+{
+	return f->status[0] != '\0';
+}
+
+static void test_status_is_published(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	run_until(f, status_is_published);
+	assert_non_null(strstr(f->status, "\"bus\":\"bus\""));
+	assert_non_null(strstr(f->status, "\"open\":true"));
+	assert_non_null(strstr(f->status, "\"devices\":3,\"offline\":0"));
+	assert_non_null(strstr(f->status, "\"timeouts\":0"));
 }
 
 /* --- what real buses do --- */
@@ -504,6 +525,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_is_read),
+		TEST(test_status_is_published),
 		TEST(test_answers_are_found),
 		TEST(test_echo_is_taken_off),
 		TEST(test_bad_answers_are_asked_for_again),

@@ -28,6 +28,7 @@ enum {
 
 #define REOPEN_US USEC_PER_SEC
 #define STATUS_US (60 * USEC_PER_SEC)
+#define STATUS_FIRST_US USEC_PER_SEC
 
 /* MODBUS Application Protocol V1.1b3, section 7. */
 enum {
@@ -441,7 +442,7 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 		r = sd_event_add_time(loop, &bus->timer, CLOCK_MONOTONIC, 0, 1, on_timer, bus);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &bus->status_timer, CLOCK_MONOTONIC,
-				      now_us + STATUS_US, 0, on_status, bus);
+				      now_us + STATUS_FIRST_US, 0, on_status, bus);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(bus);
