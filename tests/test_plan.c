@@ -31,11 +31,11 @@ struct planned {
 
 /* Plans all points, given in reverse so that the order must come from the plan. */
 static void plan(struct planned *planned, const struct point *points, size_t count,
-		 struct batch batch, const bool *alone)
+		 struct batch batch, const uint16_t *segment)
 {
 	for (size_t i = 0; i < count; i++)
 		planned->due[i] = (uint16_t)(count - 1 - i);
-	planned->count = plan_requests(points, &batch, 7, alone, planned->due, count,
+	planned->count = plan_requests(points, &batch, 7, segment, planned->due, count,
 				       planned->requests);
 }
 
@@ -142,15 +142,15 @@ static void test_overlap(_unused_ void **state)
 	check_request(&planned.requests[0], TABLE_INPUT, 4, 3, 0, 4);
 }
 
-/* A point that is to be alone splits the batch around it. */
-static void test_alone(_unused_ void **state)
+/* A point in a segment of its own splits the batch around it. */
+static void test_segments(_unused_ void **state)
 {
 	const struct point points[] = {input(0, TYPE_U16), input(1, TYPE_U16),
 				       input(2, TYPE_U16), input(3, TYPE_U16)};
-	const bool alone[] = {false, true, false, false};
+	const uint16_t segment[] = {0, 1, 2, 2};
 	struct planned planned;
 
-	plan(&planned, points, 4, (struct batch){60, 8}, alone);
+	plan(&planned, points, 4, (struct batch){60, 8}, segment);
 	assert_int_equal(planned.count, 3);
 	check_request(&planned.requests[0], TABLE_INPUT, 0, 1, 0, 1);
 	check_request(&planned.requests[1], TABLE_INPUT, 1, 1, 1, 1);
@@ -242,7 +242,7 @@ int main(void)
 		cmocka_unit_test(test_tables_apart),
 		cmocka_unit_test(test_bits_limit),
 		cmocka_unit_test(test_overlap),
-		cmocka_unit_test(test_alone),
+		cmocka_unit_test(test_segments),
 		cmocka_unit_test(test_last_address),
 		cmocka_unit_test(test_random_plans),
 		cmocka_unit_test(test_wire_times),

@@ -494,7 +494,7 @@ static void test_late(void **state)
 	uint64_t begin = now_us();
 
 	add_fault(f,
-		  (struct fault_plan){.kind = FAULT_LATE, .every = 1, .late_us = 120000});
+		  (struct fault_plan){.kind = FAULT_LATE, .every = 1, .time_us = 120000});
 	assert_int_equal(ask(f, &request, data).status, REPLY_OK);
 	assert_true(now_us() - begin >= 120000);
 	assert_int_equal(simulator_stats(f->simulator).answers, 1);
@@ -514,7 +514,7 @@ static void test_late_answer_meets_next_request(void **state)
 	assert_int_equal(simulator_set(f->simulator, 1, "voltage", 230.2), 0);
 	assert_int_equal(simulator_set(f->simulator, 1, "energy", 7), 0);
 	add_fault(f, (struct fault_plan){
-			     .kind = FAULT_LATE, .every = 1, .late_us = 1000000});
+			     .kind = FAULT_LATE, .every = 1, .time_us = 1000000});
 	send_request(f, &voltage);
 	assert_int_equal(receive(f, bytes, 1, QUIET_US), 0);
 	send_request(f, &energy);
@@ -530,7 +530,7 @@ static void test_exception_fault(void **state)
 	struct fixture *f = *state;
 
 	add_fault(f, (struct fault_plan){
-			     .kind = FAULT_EXCEPTION, .every = 1, .exception = 6});
+			     .kind = FAULT_EXCEPTION, .every = 1, .number = 6});
 	check_exception(f, request_of(1, TABLE_INPUT, 0, 2), 6);
 	assert_int_equal(simulator_stats(f->simulator).answers, 0);
 }

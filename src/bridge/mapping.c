@@ -88,6 +88,24 @@ static int give(struct message *message, const struct text *topic,
 	return 1;
 }
 
+/* Said only of what is not good: `"quality":{"energy":"stale"}`. */
+static void add_qualities(const struct point *points, const struct reading *readings,
+			  size_t count, struct text *body)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (readings[i].quality == QUALITY_GOOD)
+			continue;
+		text_addf(body, "%s", any ? "," : ",\"quality\":{");
+		json_string(points[readings[i].point].name, body);
+		text_addf(body, ":\"stale\"");
+		any = true;
+	}
+	if (any)
+		text_add(body, "}", 1);
+}
+
 static int publish_device(struct message *message, const char *device_topic,
 			  const struct point *points, const struct reading *readings,
 			  size_t count, mapping_sink *sink, void *data)
@@ -104,11 +122,12 @@ static int publish_device(struct message *message, const char *device_topic,
 		text_add(&body, ":", 1);
 		json_value(&readings[i].value, &body);
 	}
+	add_qualities(points, readings, count, &body);
 	return give(message, &topic, &body, sink, data);
 }
 
 static int publish_point(struct message *message, const char *device_topic,
-			 const struct point *point, const struct value *value,
+			 const struct point *point, const struct reading *reading,
 			 mapping_sink *sink, void *data)
 {
 	char buffer[BODY_MAX + 1], topic_buffer[TOPIC_MAX + 1];
@@ -117,15 +136,17 @@ static int publish_point(struct message *message, const char *device_topic,
 
 	text_addf(&topic, "%s/%s", device_topic, point->name);
 	if (message->form == FORM_BARE) {
-		number_print(value, &body);
+		number_print(&reading->value, &body);
 		return give(message, &topic, &body, sink, data);
 	}
 	text_addf(&body, "\"value\":");
-	json_value(value, &body);
+	json_value(&reading->value, &body);
 	if (point->unit) {
 		text_addf(&body, ",\"unit\":");
 		json_string(point->unit, &body);
 	}
+	if (reading->quality == QUALITY_STALE)
+		text_addf(&body, ",\"quality\":\"stale\"");
 	return give(message, &topic, &body, sink, data);
 }
 
@@ -147,7 +168,7 @@ int mapping_publish(const struct publish_conf *publish, const char *device_topic
 				      sink, data);
 	for (size_t i = 0; i < count; i++) {
 		r = publish_point(&message, device_topic, &points[readings[i].point],
-				  &readings[i].value, sink, data);
+				  &readings[i], sink, data);
 		if (r < 0)
 			return r;
 	}

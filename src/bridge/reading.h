@@ -26,7 +26,13 @@ struct value {
 	};
 };
 
+enum quality {
+	QUALITY_GOOD,
+	QUALITY_STALE, /* the last value that is known, read longer ago than it should be */
+};
+
 struct reading {
 	size_t point; /* index into the device's points */
+	enum quality quality;
 	struct value value;
 };

@@ -1,42 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bus.c - one port and what hangs on it: what is due, one request on the wire at a time.
- *
- *      ┌─ CLOSED ◀──────── hang-up, error ──────────────────────────────┐
- *      ▼                                                                │
- *     IDLE ── due ─▶ SILENT ── legal ─▶ WAITING ── whole reply ─▶ next request, or IDLE
- *                      ▲                   │
- *                      ├── the same again ─┤ timeout, or refused and the line quiet again
- *                      └── QUIET ◀─────────┘ given up
+ * bus.c - one port and what hangs on it: who is asked what, and what becomes of it.
  *
  * A reply does not say which register it is for. So after a timeout either the identical
- * request is repeated, to which a late reply is the right reply, or the bus is kept quiet
- * for as long again and drained before anything else is asked (QUIET).
+ * request is repeated, to which a late reply is the right reply, or the device is asked
+ * nothing until none can come any more. Other devices may be asked meanwhile: a reply does
+ * say whose it is.
  */
 #include "field/bus.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
-#include "field/device.h"
 #include "field/plan.h"
-#include "field/port.h"
+#include "field/schedule.h"
+#include "field/wire.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
-	REOPEN_US = 1000 * 1000,
-	/* A reply that has begun may pause so long before it counts as cut short. */
-	PAUSE_US = 50 * 1000,
-	RECEIVE_MAX = 2 * FRAME_MAX,
+	/* A busy device is asked again after the first, and at last at the most. */
+	BUSY_FIRST_US = 100 * 1000,
+	BUSY_MOST_US = 5 * 1000 * 1000,
+	/* So many times in a row it is worth a line. */
+	BUSY_TOLD = 5,
 };
 
-enum bus_state {
-	BUS_CLOSED,
-	BUS_IDLE,
-	BUS_SILENT,  /* a request waits until the line was silent for long enough */
-	BUS_WAITING, /* a request is out */
-	BUS_QUIET,   /* a late reply may still come */
+#define REOPEN_US USEC_PER_SEC
+#define STATUS_US (60 * USEC_PER_SEC)
+#define STATUS_FIRST_US USEC_PER_SEC
+
+/* MODBUS Application Protocol V1.1b3, section 7. */
+enum {
+	EXCEPTION_FUNCTION = 1,
+	EXCEPTION_ADDRESS = 2,
+	EXCEPTION_VALUE = 3,
+	EXCEPTION_ACKNOWLEDGE = 5,
+	EXCEPTION_BUSY = 6,
+	EXCEPTION_PATH = 0x0A,
+	EXCEPTION_TARGET = 0x0B,
 };
 
 struct bus {
@@ -45,25 +47,18 @@ struct bus {
 	const struct conf *conf;
 	mapping_sink *sink;
 	void *sink_data;
+	char *status_topic;
 	struct device *devices;
-	struct port *port;
-	sd_event_source *port_source, *timer;
-	enum bus_state state;
+	struct schedule schedule;
+	struct wire *wire; /* NULL: the port is not there */
+	sd_event_source *timer, *status_timer;
+	struct device *device; /* the one that is asked */
+	uint64_t asked_us;     /* since then */
 	char trouble[PORT_TROUBLE_MAX]; /* with the port, as last said */
-
-	struct device *device;   /* the one that is polled */
-	unsigned attempts;       /* of the request that is out */
-	bool late_reply;         /* one may come: a request timed out and was repeated */
-	uint64_t silence_us, active_us; /* when the line was last active */
-	uint8_t frame[FRAME_MAX];
-	size_t frame_length, echo_length;
-	uint8_t received[RECEIVE_MAX];
-	size_t received_length;
-	uint64_t deadline_us;
-	struct bus_stats stats;
+	uint64_t lost; /* times that the port was */
 };
 
-static void step(struct bus *bus);
+static void ask_next(struct bus *bus);
 
 static void wake_at(struct bus *bus, uint64_t time_us)
 {
@@ -73,14 +68,8 @@ static void wake_at(struct bus *bus, uint64_t time_us)
 
 /* --- the port --- */
 
-static void close_port(struct bus *bus, const char *why)
+static void wait_for_port(struct bus *bus, const char *why)
 {
-	bus->port_source = sd_event_source_disable_unref(bus->port_source);
-	port_close(bus->port);
-	bus->port = NULL;
-	bus->device = NULL;
-	bus->late_reply = false;
-	bus->state = BUS_CLOSED;
 	if (strcmp(bus->trouble, why)) {
 		snprintf(bus->trouble, sizeof(bus->trouble), "%s", why);
 		log_error("bus %s: %s: %s; trying again each second", bus->config->name,
@@ -89,65 +78,62 @@ static void close_port(struct bus *bus, const char *why)
 	wake_at(bus, clock_monotonic_us() + REOPEN_US);
 }
 
-static int on_port(sd_event_source *source, int fd, uint32_t events, void *data);
+static void lose_port(struct bus *bus, const char *why)
+{
+	wire_close(bus->wire);
+	bus->wire = NULL;
+	if (bus->device)
+		bus->device->asking = false;
+	bus->device = NULL;
+	bus->lost++;
+	wait_for_port(bus, why);
+}
+
+static void on_outcome(void *data, const struct outcome *outcome);
 
 static void open_port(struct bus *bus)
 {
-	char trouble[PORT_TROUBLE_MAX] = "out of memory";
-	int r = port_open(bus->config, &bus->port, trouble);
+	char trouble[PORT_TROUBLE_MAX];
 
-	if (r == 0)
-		r = sd_event_add_io(bus->loop, &bus->port_source, port_fd(bus->port), EPOLLIN,
-				    on_port, bus);
-	if (r < 0) {
-		close_port(bus, trouble);
+	if (wire_open(bus->loop, bus->config, on_outcome, bus, &bus->wire, trouble) < 0) {
+		wait_for_port(bus, trouble);
 		return;
 	}
 	log_info("bus %s: %s is open, %u baud, %zu devices", bus->config->name,
 		 bus->config->port, bus->config->baud, bus->config->device_count);
 	bus->trouble[0] = '\0';
-	bus->state = BUS_IDLE;
-	bus->active_us = clock_monotonic_us();
+	schedule_resume(&bus->schedule, clock_monotonic_us());
+	ask_next(bus);
 }
 
-/* --- what becomes of a poll --- */
+/* --- what becomes of a request --- */
+
+static uint64_t bus_time_us(const struct bus *bus, const struct outcome *outcome)
+{
+	return schedule_time_us(&bus->schedule, outcome->now_us);
+}
 
 static void announce(struct bus *bus, const struct device *device)
 {
 	device_announce(device, &bus->conf->publish, bus->sink, bus->sink_data);
 }
 
-static void poll_done(struct bus *bus)
+static void publish(struct bus *bus, struct device *device, uint64_t now_us)
 {
-	struct device *device = bus->device;
-	uint64_t now_us = clock_monotonic_us();
-
 	if (device->reading_count &&
 	    device_publish(device, &bus->conf->publish, now_us, bus->sink,
 			   bus->sink_data) == -EMSGSIZE)
 		log_error("bus %s: %s: a message of it would be too long", bus->config->name,
 			  device->config->name);
-	device_reschedule(device, now_us);
-	bus->device = NULL;
 }
 
-static void go_on(struct bus *bus)
-{
-	bus->attempts = 0;
-	if (++bus->device->request_index == bus->device->request_count)
-		poll_done(bus);
-	/* A second reply, to the request that was repeated, may still come. */
-	bus->state = bus->late_reply ? BUS_QUIET : bus->device ? BUS_SILENT : BUS_IDLE;
-	bus->deadline_us = clock_monotonic_us() + bus->config->timeout_us;
-	bus->late_reply = false;
-}
-
-static void request_answered(struct bus *bus)
+/* The device said something, be it that it can't. */
+static void request_answered(struct bus *bus, const struct outcome *outcome)
 {
 	struct device *device = bus->device;
 	enum device_state before = device->state;
 
-	if (!device_answered(device))
+	if (!device_answered(device, outcome->now_us, bus_time_us(bus, outcome)))
 		return;
 	if (before == DEVICE_OFFLINE)
 		log_notice("bus %s: %s: answers again", bus->config->name,
@@ -155,324 +141,289 @@ static void request_answered(struct bus *bus)
 	announce(bus, device);
 }
 
-static void request_good(struct bus *bus, const struct reply *reply)
-{
-	struct device *device = bus->device;
-
-	bus->stats.answers++;
-	request_answered(bus);
-	device_take(device, &device->requests[device->request_index], reply);
-	go_on(bus);
-}
-
 /*
- * The device understood and said no. Exception 2 to a request of several points: one of
- * them is not there in this model, so from now on each is asked for by itself.
+ * The request was repeated, and what came may be the answer to the first attempt. Then the
+ * last one's comes as much later as it was sent later: until then nothing else is asked.
  */
-static void request_excepted(struct bus *bus, uint8_t exception)
+static void await_owed(struct bus *bus, const struct outcome *outcome)
 {
 	struct device *device = bus->device;
-	const struct request *request = &device->requests[device->request_index];
-	bool split = exception == 2 && request->point_count > 1;
 
-	request_answered(bus);
-	for (uint16_t i = 0; i < request->point_count; i++) {
-		uint16_t point = device->points[request->point_first + i];
-
-		if (!split && !device->alone[point])
-			log_warning("bus %s: %s: %s: %s", bus->config->name,
-				    device->config->name,
-				    device->config->points[point].name,
-				    device->driver->exception_name(exception));
-		device->alone[point] = true;
-	}
-	if (split)
-		log_info("bus %s: %s: refuses a request for %u points; asking for each",
-			 bus->config->name, device->config->name, request->point_count);
-	go_on(bus);
+	if (device->owed)
+		device_rest(device, outcome->now_us, bus_time_us(bus, outcome),
+			    device->vain_us + bus->config->timeout_us);
 }
 
-/* The request is given up, and with it the poll: the rest would cost as much. */
-static void request_failed(struct bus *bus)
+/* With the request, the poll may be done. */
+static void request_done(struct bus *bus, bool poll_done, const struct outcome *outcome)
+{
+	await_owed(bus, outcome);
+	if (!poll_done)
+		return;
+	bus->device->polling = false;
+	publish(bus, bus->device, outcome->now_us);
+}
+
+static void request_good(struct bus *bus, const struct outcome *outcome)
 {
 	struct device *device = bus->device;
-	char text[32];
 
-	if (device_failed(device, clock_monotonic_us())) {
-		log_warning("bus %s: %s: no answer in %s (%u times), asking less often",
-			    bus->config->name, device->config->name,
-			    format_duration(bus->config->timeout_us, text, sizeof(text)),
-			    device->failures * (bus->config->retries + 1));
+	device->counters.answers++;
+	latency_add(&device->counters.latency, outcome->latency_us);
+	request_answered(bus, outcome);
+	device->busy = 0;
+	device->excepted = false;
+	device_take(device, &outcome->reply, outcome->now_us);
+	request_done(bus, device_settle(device, bus_time_us(bus, outcome), 0), outcome);
+}
+
+/* The request is given up, and with it the poll. */
+static void request_failed(struct bus *bus, const char *why, const struct outcome *outcome)
+{
+	struct device *device = bus->device;
+
+	if (device_failed(device, outcome->now_us, bus_time_us(bus, outcome))) {
+		log_warning("bus %s: %s: %s (%u requests given up), asking less often",
+			    bus->config->name, device->config->name, why, device->failures);
 		announce(bus, device);
 	}
-	poll_done(bus);
-	bus->attempts = 0;
-	bus->late_reply = false;
-	bus->state = BUS_QUIET;
-	bus->deadline_us = clock_monotonic_us() + bus->config->timeout_us;
+	publish(bus, device, outcome->now_us);
 }
 
-/* An attempt without a good reply. */
-static void attempt_failed(struct bus *bus)
-{
-	bool probing = bus->device->state == DEVICE_OFFLINE;
-
-	if (probing || bus->attempts > bus->config->retries) {
-		request_failed(bus);
-		return;
-	}
-	bus->state = BUS_SILENT;
-}
-
-/* --- sending --- */
-
-static void send_request(struct bus *bus)
+/* It has the request, or no time for it: it is to be asked again later. */
+static void request_too_early(struct bus *bus, const struct outcome *outcome)
 {
 	struct device *device = bus->device;
-	ssize_t n;
+	uint64_t wait_us = BUSY_FIRST_US;
 
-	port_drain(bus->port);
-	bus->received_length = 0;
-	bus->frame_length = device->driver->request(&device->requests[device->request_index],
-						    bus->frame);
-	bus->echo_length = bus->config->echo ? bus->frame_length : 0;
-	n = port_write(bus->port, bus->frame, bus->frame_length);
-	if (n < 0) {
-		close_port(bus, strerror(-n));
-		return;
-	}
-	bus->stats.requests++;
-	bus->attempts++;
-	/* The bytes are on the wire for their time, however soon write() returns. */
-	bus->active_us = clock_monotonic_us() +
-			 plan_characters_us(bus->frame_length, bus->config->baud,
-					    bus->config->format);
-	bus->deadline_us = bus->active_us + bus->config->timeout_us;
-	bus->state = BUS_WAITING;
-}
-
-/* --- receiving --- */
-
-/* Takes our own bytes off where the adapter echoes them. */
-static bool strip_echo(struct bus *bus)
-{
-	if (!bus->echo_length)
-		return true;
-	if (bus->received_length < bus->echo_length)
-		return false;
-	if (!memcmp(bus->received, bus->frame, bus->echo_length)) {
-		bus->received_length -= bus->echo_length;
-		memmove(bus->received, bus->received + bus->echo_length,
-			bus->received_length);
-	}
-	bus->echo_length = 0;
-	return true;
+	for (unsigned i = 0; i < device->busy && wait_us < BUSY_MOST_US; i++)
+		wait_us *= 2;
+	if (++device->busy == BUSY_TOLD)
+		log_notice("bus %s: %s: %s, again and again", bus->config->name,
+			   device->config->name,
+			   device->driver->exception_name(outcome->reply.exception));
+	device->asking = false;
+	device_rest(device, outcome->now_us, bus_time_us(bus, outcome),
+		    wait_us < BUSY_MOST_US ? wait_us : BUSY_MOST_US);
+	request_done(bus, false, outcome);
 }
 
 /*
- * Looks for the reply. Bytes in front of it, as a driver that is turned round makes them, are
- * passed over: address, function, length and checksum have to be right behind them.
+ * There is something among what was asked for that this model does not have, or the request
+ * is larger than it can answer: it is asked for in parts, until it is known what that is.
  */
-static struct reply find_reply(const struct bus *bus)
+static void request_refused(struct bus *bus, const struct outcome *outcome)
 {
-	const struct device *device = bus->device;
-	const struct request *request = &device->requests[device->request_index];
-	struct reply found = { .status = REPLY_MORE };
+	struct device *device = bus->device;
+	uint16_t count = device->request.point_count;
+	uint16_t point = device->points[device->request.point_first];
 
-	for (size_t i = 0; i < bus->received_length; i++) {
-		struct reply reply = device->driver->reply(request, bus->received + i,
-							   bus->received_length - i);
-
-		if (reply.status == REPLY_OK || reply.status == REPLY_EXCEPTION)
-			return reply;
-		if (i == 0)
-			found = reply;
-	}
-	return found;
+	if (count == 1 && !device->split.refused[point])
+		log_warning("bus %s: %s: %s: %s; hardly ever asking for it again",
+			    bus->config->name, device->config->name,
+			    device->config->points[point].name,
+			    device->driver->exception_name(outcome->reply.exception));
+	request_done(bus, device_refuse(device, bus_time_us(bus, outcome)), outcome);
 }
 
-/* What came is no reply; it is counted once the line is quiet. */
-static void count_refused(struct bus *bus)
+/* The device understood and said no. */
+static void request_excepted(struct bus *bus, const struct outcome *outcome)
 {
-	struct reply reply = find_reply(bus);
+	struct device *device = bus->device;
+	uint8_t exception = outcome->reply.exception;
+	const char *name = device->driver->exception_name(exception);
 
-	if (reply.status == REPLY_MORE)
-		reply.status = REPLY_LENGTH;
-	bus->stats.refused[reply.status]++;
-	log_debug("bus %s: %s: refused a reply of %zu bytes: %s", bus->config->name,
-		  bus->device->config->name, bus->received_length,
-		  reply_status_name(reply.status));
+	device->counters.refused[REPLY_EXCEPTION]++;
+	if (exception == EXCEPTION_PATH || exception == EXCEPTION_TARGET) {
+		/* A gateway before it speaks; to repeat that at once would cost its timeout. */
+		request_failed(bus, name, outcome);
+		return;
+	}
+	request_answered(bus, outcome);
+	switch (exception) {
+	case EXCEPTION_ACKNOWLEDGE:
+	case EXCEPTION_BUSY:
+		request_too_early(bus, outcome);
+		return;
+	case EXCEPTION_FUNCTION:
+	case EXCEPTION_ADDRESS:
+	case EXCEPTION_VALUE:
+		request_refused(bus, outcome);
+		return;
+	}
+	if (!device->excepted)
+		log_warning("bus %s: %s: %s", bus->config->name, device->config->name, name);
+	device->excepted = true;
+	request_done(bus, device_settle(device, bus_time_us(bus, outcome), 0), outcome);
 }
 
-static void look_at_received(struct bus *bus)
+/* An attempt without an answer: the same is asked again, unless that was often enough. */
+static void attempt_failed(struct bus *bus, const struct outcome *outcome)
 {
-	uint64_t now_us = clock_monotonic_us(), pause_us = PAUSE_US;
-	struct reply reply;
+	struct device *device = bus->device;
+	enum reply_status status = outcome->reply.status;
+	char why[64], text[32];
 
-	if (!strip_echo(bus) || !bus->received_length)
-		return;
-	reply = find_reply(bus);
-	if (reply.status == REPLY_OK) {
-		request_good(bus, &reply);
-		return;
+	if (outcome->result == WIRE_TIMEOUT) {
+		device->counters.timeouts++;
+		device->owed++;
+	} else {
+		device->counters.refused[status]++;
 	}
-	if (reply.status == REPLY_EXCEPTION) {
-		bus->stats.refused[REPLY_EXCEPTION]++;
-		request_excepted(bus, reply.exception);
+	if (device_missed(device, bus->config->retries, bus_time_us(bus, outcome),
+			  outcome->now_us - bus->asked_us))
 		return;
-	}
-	/* It has begun: it may take its time on the wire, and must not stop in between. */
-	if (reply.status == REPLY_MORE && reply.length > bus->received_length)
-		pause_us += plan_characters_us(reply.length - bus->received_length,
-					       bus->config->baud, bus->config->format);
-	bus->deadline_us = now_us + pause_us;
+	if (outcome->result == WIRE_TIMEOUT)
+		snprintf(why, sizeof(why), "no answer in %s",
+			 format_duration(bus->config->timeout_us, text, sizeof(text)));
+	else
+		snprintf(why, sizeof(why), "no right answer: %s", reply_status_name(status));
+	request_failed(bus, why, outcome);
 }
 
-static void receive(struct bus *bus)
-{
-	uint8_t *room = bus->received + bus->received_length;
-	ssize_t n = port_read(bus->port, room, sizeof(bus->received) - bus->received_length);
-
-	if (n < 0) {
-		close_port(bus, n == -EIO ? "the port is gone" : strerror(-n));
-		return;
-	}
-	if (n == 0)
-		return;
-	bus->active_us = clock_monotonic_us();
-	if (bus->state != BUS_WAITING) {
-		/* Nobody was asked. A late reply: the line has to be quiet again first. */
-		bus->received_length = 0;
-		if (bus->state == BUS_QUIET)
-			bus->deadline_us = bus->active_us + bus->config->timeout_us;
-		return;
-	}
-	bus->received_length += n;
-	look_at_received(bus);
-	/* Babble that never becomes a reply. */
-	if (bus->state == BUS_WAITING && bus->received_length == sizeof(bus->received))
-		bus->received_length = 0;
-}
-
-static int on_port(_unused_ sd_event_source *source, _unused_ int fd, uint32_t events,
-		   void *data)
+static void on_outcome(void *data, const struct outcome *outcome)
 {
 	struct bus *bus = data;
 
-	if (events & (EPOLLHUP | EPOLLERR))
-		close_port(bus, "the port is gone");
+	if (outcome->result == WIRE_GONE) {
+		lose_port(bus, outcome->why);
+		return;
+	}
+	if (outcome->result != WIRE_ANSWERED)
+		attempt_failed(bus, outcome);
+	else if (outcome->reply.status == REPLY_EXCEPTION)
+		request_excepted(bus, outcome);
 	else
-		receive(bus);
-	step(bus);
-	return 0;
+		request_good(bus, outcome);
+	bus->device = NULL;
+	ask_next(bus);
 }
 
 /* --- what is next --- */
 
-/* The device whose poll is due first. */
-static struct device *first_due(struct bus *bus, uint64_t *due_us)
+static void look_at_load(struct bus *bus, uint64_t now_us)
 {
-	struct device *first = NULL;
-
-	for (size_t i = 0; i < bus->config->device_count; i++) {
-		uint64_t device_due = device_due_us(&bus->devices[i]);
-
-		if (!first || device_due < *due_us) {
-			first = &bus->devices[i];
-			*due_us = device_due;
-		}
-	}
-	return first;
+	if (!schedule_look(&bus->schedule, now_us))
+		return;
+	if (bus->schedule.overloaded)
+		log_warning("bus %s: more is due than the wire carries: all is read %.1f times "
+			    "less often", bus->config->name, bus->schedule.stretch);
+	else
+		log_notice("bus %s: the wire carries what is due again", bus->config->name);
 }
 
-static void begin_poll(struct bus *bus, uint64_t now_us)
+/* Asks who is due, or sets the timer to when someone will be. */
+static void ask_next(struct bus *bus)
 {
-	uint64_t due_us = UINT64_MAX;
-	struct device *device = first_due(bus, &due_us);
+	struct schedule *schedule = &bus->schedule;
+	uint64_t now_us = clock_monotonic_us(), wake_us, time_us;
+	struct device *device;
 
-	if (due_us > now_us) {
-		wake_at(bus, due_us);
+	look_at_load(bus, now_us);
+	device = schedule_next(schedule, now_us, &wake_us);
+	if (!device) {
+		wake_at(bus, wake_us);
 		return;
 	}
-	bus->device = device;
-	bus->attempts = 0;
-	bus->state = BUS_SILENT;
-	device_plan(device, now_us);
-}
-
-static void wait_over(struct bus *bus)
-{
-	bool nothing = bus->received_length == 0;
-
-	if (nothing)
-		bus->stats.timeouts++;
-	else
-		count_refused(bus);
-	/* Nothing came: it may come yet, while the request is repeated. */
-	bus->late_reply |= nothing;
-	attempt_failed(bus);
-}
-
-/* Does what can be done now, and sets the timer to when there is more to do. */
-static void step(struct bus *bus)
-{
-	while (true) {
-		uint64_t now_us = clock_monotonic_us(), legal_us;
-
-		switch (bus->state) {
-		case BUS_CLOSED:
-			return;
-		case BUS_IDLE:
-			begin_poll(bus, now_us);
-			if (bus->state == BUS_IDLE)
-				return;
-			break;
-		case BUS_SILENT:
-			legal_us = bus->active_us + bus->silence_us;
-			if (now_us < legal_us) {
-				wake_at(bus, legal_us);
-				return;
-			}
-			send_request(bus);
-			break;
-		case BUS_WAITING:
-			if (now_us < bus->deadline_us) {
-				wake_at(bus, bus->deadline_us);
-				return;
-			}
-			wait_over(bus);
-			break;
-		case BUS_QUIET:
-			if (now_us < bus->deadline_us) {
-				wake_at(bus, bus->deadline_us);
-				return;
-			}
-			port_drain(bus->port);
-			bus->state = bus->device ? BUS_SILENT : BUS_IDLE;
-			break;
-		}
+	time_us = schedule_time_us(schedule, now_us);
+	if (!device->asking && device_choose(device, time_us, schedule->room)) {
+		publish(bus, device, now_us);
+		device_begin(device, now_us, time_us);
 	}
+	device->attempts++;
+	device->counters.requests++;
+	bus->device = device;
+	bus->asked_us = now_us;
+	wire_ask(bus->wire, device->driver, &device->request);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us, void *data)
 {
 	struct bus *bus = data;
 
-	/* What has arrived by now is in time, whichever source is looked at first. */
-	if (bus->state == BUS_WAITING)
-		receive(bus);
-	if (bus->state == BUS_CLOSED)
+	if (!bus->wire)
 		open_port(bus);
-	step(bus);
+	else if (!bus->device)
+		ask_next(bus);
 	return 0;
 }
 
+/* --- what is told of it --- */
+
+struct device_stats bus_device_stats(const struct bus *bus, size_t index)
+{
+	return device_stats(&bus->devices[index], clock_monotonic_us());
+}
+
+struct bus_stats bus_stats(const struct bus *bus)
+{
+	struct bus_stats stats = {
+		.name = bus->config->name,
+		.port = bus->config->port,
+		.open = bus->wire != NULL,
+		.devices = bus->config->device_count,
+		.load = bus->schedule.load,
+		.stretch = bus->schedule.stretch,
+		.lost = bus->lost,
+	};
+
+	if (bus->wire)
+		stats.line = wire_line_errors(bus->wire);
+	for (size_t i = 0; i < stats.devices; i++) {
+		stats.offline += bus->devices[i].state == DEVICE_OFFLINE;
+		counters_add(&stats.counters, &bus->devices[i].counters);
+	}
+	return stats;
+}
+
+static int on_status(sd_event_source *source, _unused_ uint64_t time_us, void *data)
+{
+	struct bus *bus = data;
+	const struct publish_conf *conf = &bus->conf->publish;
+	struct bus_stats stats = bus_stats(bus);
+	char body[2048];
+	struct text text = { .data = body, .size = sizeof(body) };
+	struct message message = {
+		.qos = conf->qos,
+		.retain = true,
+		.form = conf->time == TIME_ISO ? FORM_ISO_TIME : FORM_EPOCH_MS,
+		.topic = bus->status_topic,
+		.topic_length = strlen(bus->status_topic),
+	};
+
+	bus_stats_json(&stats, &text);
+	message.body = body;
+	message.body_length = text.length;
+	clock_stamp(&message);
+	if (!text.full)
+		bus->sink(bus->sink_data, &message);
+	sd_event_source_set_time(source, clock_monotonic_us() + STATUS_US);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 /* --- life --- */
+
+static int add_devices(struct bus *bus, uint64_t now_us)
+{
+	const struct bus_config *config = bus->config;
+	int r = 0;
+
+	bus->devices = calloc(config->device_count, sizeof(*bus->devices));
+	if (!bus->devices)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->device_count && r == 0; i++)
+		r = device_init(&bus->devices[i], &config->devices[i], config->name,
+				bus->conf, now_us);
+	if (r < 0)
+		return r;
+	return schedule_init(&bus->schedule, bus->devices, config->device_count, now_us);
+}
 
 int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *conf,
 	    mapping_sink *sink, void *data, struct bus **result)
 {
 	_cleanup_(bus_freep) struct bus *bus = calloc(1, sizeof(*bus));
+	uint64_t now_us = clock_monotonic_us();
 	int r;
 
 	if (!bus)
@@ -482,17 +433,16 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 	bus->conf = conf;
 	bus->sink = sink;
 	bus->sink_data = data;
-	bus->silence_us = plan_silence_us(config->baud, config->format);
-	bus->devices = calloc(config->device_count, sizeof(*bus->devices));
-	if (!bus->devices)
+	if (asprintf(&bus->status_topic, "%s/status/bus/%s", conf->gateway, config->name) < 0) {
+		bus->status_topic = NULL;
 		return -ENOMEM;
-	for (size_t i = 0; i < config->device_count; i++) {
-		r = device_init(&bus->devices[i], &config->devices[i], config->name, conf,
-				clock_monotonic_us());
-		if (r < 0)
-			return r;
 	}
-	r = sd_event_add_time(loop, &bus->timer, CLOCK_MONOTONIC, 0, 1, on_timer, bus);
+	r = add_devices(bus, now_us);
+	if (r == 0)
+		r = sd_event_add_time(loop, &bus->timer, CLOCK_MONOTONIC, 0, 1, on_timer, bus);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &bus->status_timer, CLOCK_MONOTONIC,
+				      now_us + STATUS_FIRST_US, 0, on_status, bus);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(bus);
@@ -503,23 +453,14 @@ void bus_free(struct bus *bus)
 {
 	if (!bus)
 		return;
-	sd_event_source_disable_unref(bus->port_source);
 	sd_event_source_disable_unref(bus->timer);
-	port_close(bus->port);
+	sd_event_source_disable_unref(bus->status_timer);
+	wire_close(bus->wire);
 	for (size_t i = 0; bus->devices && i < bus->config->device_count; i++)
 		device_done(&bus->devices[i]);
+	schedule_done(&bus->schedule);
 	free(bus->devices);
+	free(bus->status_topic);
 	sd_event_unref(bus->loop);
 	free(bus);
-}
-
-struct bus_stats bus_stats(const struct bus *bus)
-{
-	struct bus_stats stats = bus->stats;
-
-	stats.open = bus->port != NULL;
-	stats.devices = bus->config->device_count;
-	for (size_t i = 0; i < stats.devices; i++)
-		stats.offline += bus->devices[i].state == DEVICE_OFFLINE;
-	return stats;
 }

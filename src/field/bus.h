@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bus.h - one port and what hangs on it: what is due, one request on the wire at a time. */
+/* bus.h - one port and what hangs on it: one request on the wire at a time. */
 #pragma once
 
 #include "bridge/mapping.h"
-#include "field/driver.h"
+#include "field/stats.h"
 
 #include <systemd/sd-event.h>
 
@@ -18,11 +18,6 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 void bus_free(struct bus *bus);
 DEFINE_CLEANUP(struct bus *, bus_free)
 
-struct bus_stats {
-	uint64_t requests, answers, timeouts;
-	uint64_t refused[REPLY_STATUS_COUNT]; /* by what was wrong with the answer */
-	size_t devices, offline;
-	bool open;
-};
-
+/* What was counted so far: of the bus, and of its i-th device as configured. */
 struct bus_stats bus_stats(const struct bus *bus);
+struct device_stats bus_device_stats(const struct bus *bus, size_t index);

@@ -2,24 +2,33 @@
 /* device.c - one device of a bus while it runs: what is due, what was read, how it fares. */
 #include "field/device.h"
 #include "base/units.h"
-#include "bridge/clock.h"
 #include "field/plan.h"
 
 #include <errno.h>
-#include <math.h>
-#include <string.h>
 
 enum {
-	/* So many polls in a row without an answer, and a device is offline. */
-	OFFLINE_AFTER = 3,
-	/* An offline device is asked at least so often. */
-	BACKOFF_MOST_S = 60,
+	/* So many requests given up in a row, and a device is offline. */
+	OFFLINE_AFTER = 2,
+	/* Asking in vain takes at most one part in so many of the bus's time. */
+	VAIN_SHARE = 20,
 };
+
+/* A device that failed once is looked at again after the first, and at last at the most. */
+#define REST_FIRST_US USEC_PER_SEC
+#define REST_MOST_US (60 * USEC_PER_SEC)
+/* A point that the device refused is tried again so often: the model may be another now. */
+#define REFUSED_US (600 * USEC_PER_SEC)
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 int device_init(struct device *device, const struct device_config *config, const char *bus,
 		const struct conf *conf, uint64_t now_us)
 {
 	size_t n = config->point_count;
+	int r;
 
 	*device = (struct device){ .config = config };
 	device->driver = driver_find(config->map->driver);
@@ -28,18 +37,18 @@ int device_init(struct device *device, const struct device_config *config, const
 	device->availability_topic = topic_expand("{gateway}/{device}/availability",
 						  conf->gateway, bus, config, NULL);
 	device->due_us = calloc(n, sizeof(*device->due_us));
-	device->alone = calloc(n, sizeof(*device->alone));
 	device->last = calloc(n, sizeof(*device->last));
-	device->last_us = calloc(n, sizeof(*device->last_us));
 	device->points = calloc(n, sizeof(*device->points));
-	device->requests = calloc(n, sizeof(*device->requests));
 	device->readings = calloc(n, sizeof(*device->readings));
+	r = split_init(&device->split, config->points, n);
+	if (r < 0)
+		return r;
 	if (!device->topic || !device->availability_topic || !device->due_us ||
-	    !device->alone || !device->last || !device->last_us || !device->points ||
-	    !device->requests || !device->readings)
+	    !device->last || !device->points || !device->readings)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		device->due_us[i] = now_us;
+	device->next_due_us = device->answered_us = now_us;
 	return 0;
 }
 
@@ -48,206 +57,261 @@ void device_done(struct device *device)
 	free(device->topic);
 	free(device->availability_topic);
 	free(device->due_us);
-	free(device->alone);
 	free(device->last);
-	free(device->last_us);
 	free(device->points);
-	free(device->requests);
 	free(device->readings);
+	split_done(&device->split);
 }
 
-uint64_t device_due_us(const struct device *device)
+/* --- what is due --- */
+
+static void find_next_due(struct device *device)
 {
-	uint64_t due_us = UINT64_MAX;
-
+	device->next_due_us = UINT64_MAX;
 	for (size_t i = 0; i < device->config->point_count; i++)
-		if (device->due_us[i] < due_us)
-			due_us = device->due_us[i];
-	return due_us > device->backoff_us ? due_us : device->backoff_us;
+		if (device->due_us[i] < device->next_due_us)
+			device->next_due_us = device->due_us[i];
 }
 
-size_t device_plan(struct device *device, uint64_t now_us)
+uint64_t device_deadline_us(const struct device *device, uint64_t time_us)
+{
+	uint64_t first_us = UINT64_MAX;
+
+	if (device->asking)
+		return device->deadline_us;
+	if (device->next_due_us > time_us)
+		return UINT64_MAX;
+	for (size_t i = 0; i < device->config->point_count; i++) {
+		uint64_t deadline_us = device->due_us[i] + device->config->points[i].every_us;
+
+		if (device->due_us[i] <= time_us && deadline_us < first_us)
+			first_us = deadline_us;
+	}
+	return first_us;
+}
+
+/* When the most urgent of the request's points has to be read by. */
+static uint64_t request_deadline_us(const struct device *device, const struct request *request)
+{
+	uint64_t first_us = UINT64_MAX;
+
+	for (uint16_t i = 0; i < request->point_count; i++) {
+		uint16_t point = device->points[request->point_first + i];
+		uint64_t deadline_us =
+			device->due_us[point] + device->config->points[point].every_us;
+
+		if (deadline_us < first_us)
+			first_us = deadline_us;
+	}
+	return first_us;
+}
+
+static bool was_read(const struct device *device, uint16_t point)
+{
+	return device->last[point].read_us > device->poll_begun_us;
+}
+
+/* Whether the request reads a point a second time since the poll began. */
+static bool is_of_next_poll(const struct device *device)
+{
+	const struct request *request = &device->request;
+
+	for (uint16_t i = 0; i < request->point_count; i++)
+		if (was_read(device, device->points[request->point_first + i]))
+			return true;
+	return false;
+}
+
+/* Whether all is read that was due when the poll began. */
+static bool is_poll_over(const struct device *device)
+{
+	for (size_t i = 0; i < device->config->point_count; i++)
+		if (device->due_us[i] <= device->poll_us && !was_read(device, i))
+			return false;
+	return true;
+}
+
+bool device_choose(struct device *device, uint64_t time_us, struct request *room)
 {
 	const struct device_config *config = device->config;
-	size_t due = 0;
+	size_t due = 0, count;
 
 	for (size_t i = 0; i < config->point_count; i++)
-		if (device->due_us[i] <= now_us)
+		if (device->due_us[i] <= time_us)
 			device->points[due++] = i;
-	device->request_count = plan_requests(config->points, &config->map->batch,
-					      config->address, device->alone, device->points,
-					      due, device->requests);
-	device->request_index = 0;
-	device->reading_count = 0;
-	return device->request_count;
+	count = plan_requests(config->points, &config->map->batch, config->address,
+			      device->split.segment, device->points, due, room);
+	device->deadline_us = UINT64_MAX;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t deadline_us = request_deadline_us(device, &room[i]);
+
+		if (deadline_us >= device->deadline_us)
+			continue;
+		device->deadline_us = deadline_us;
+		device->request = room[i];
+	}
+	device->asking = true;
+	device->attempts = device->owed = 0;
+	device->vain_us = 0;
+	return !device->polling || is_of_next_poll(device);
 }
 
-void device_take(struct device *device, const struct request *request,
-		 const struct reply *reply)
+void device_begin(struct device *device, uint64_t now_us, uint64_t time_us)
 {
+	device->polling = true;
+	device->poll_begun_us = now_us;
+	device->poll_us = time_us;
+	device->reading_count = 0;
+}
+
+void device_take(struct device *device, const struct reply *reply, uint64_t now_us)
+{
+	const struct request *request = &device->request;
+
 	for (uint16_t i = 0; i < request->point_count; i++) {
 		struct reading *reading = &device->readings[device->reading_count++];
 
 		reading->point = device->points[request->point_first + i];
+		reading->quality = QUALITY_GOOD;
 		device->driver->value(request, reply->data,
 				      &device->config->points[reading->point],
 				      &reading->value);
+		device->last[reading->point].read_us = now_us;
+		device->last[reading->point].misses = 0;
+		split_accept(&device->split, reading->point);
 	}
 }
 
-void device_reschedule(struct device *device, uint64_t now_us)
+/*
+ * What the device itself was late with is not made up for; what the wire was late with is,
+ * and so shared by all.
+ */
+bool device_settle(struct device *device, uint64_t time_us, uint64_t least_us)
 {
-	for (size_t i = 0; i < device->config->point_count; i++) {
-		uint64_t every_us = device->config->points[i].every_us;
-		uint64_t *due_us = &device->due_us[i];
+	const struct request *request = &device->request;
 
-		if (*due_us > now_us)
-			continue;
-		*due_us += every_us;
-		if (*due_us <= now_us)
-			*due_us = now_us + every_us - (now_us - *due_us) % every_us;
+	if (device->attempts > 1)
+		least_us = later(least_us, time_us);
+	for (uint16_t i = 0; i < request->point_count; i++) {
+		uint16_t point = device->points[request->point_first + i];
+		uint64_t due_us =
+			device->due_us[point] + device->config->points[point].every_us;
+
+		device->due_us[point] = later(due_us, least_us);
 	}
+	device->asking = false;
+	find_next_due(device);
+	return is_poll_over(device);
 }
 
-static double number_of(const struct value *value)
+bool device_refuse(struct device *device, uint64_t time_us)
 {
-	switch (value->kind) {
-	case VALUE_BOOL:
-	case VALUE_UNSIGNED:
-		return value->u;
-	case VALUE_SIGNED:
-		return value->i;
-	case VALUE_FLOAT:
-	case VALUE_DOUBLE:
-	case VALUE_DECIMAL:
-		return value->d;
-	case VALUE_NULL:
-	case VALUE_TEXT:
-		break;
-	}
-	return NAN;
+	const uint16_t *points = device->points + device->request.point_first;
+
+	split_refuse(&device->split, points, device->request.point_count);
+	if (device->request.point_count == 1)
+		device->due_us[points[0]] = time_us + REFUSED_US;
+	device->asking = false;
+	find_next_due(device);
+	return is_poll_over(device);
 }
 
-/* Whether a reading is news, or its point has been silent for too long. */
-static bool is_news(const struct device *device, const struct reading *reading,
-		    uint64_t now_us)
+/* --- how it fares --- */
+
+/* All is put off by the same time, so that what was more urgent stays so. */
+void device_rest(struct device *device, uint64_t now_us, uint64_t time_us, uint64_t wait_us)
 {
-	const struct point *point = &device->config->points[reading->point];
-	const struct value *last = &device->last[reading->point];
-	uint64_t last_us = device->last_us[reading->point];
-	double from = number_of(last), to = number_of(&reading->value), band;
+	uint64_t until_us = time_us + wait_us;
+	uint64_t shift_us = until_us > device->next_due_us ? until_us - device->next_due_us : 0;
 
-	if (!point->deadband.amount || !last_us || last->kind != reading->value.kind)
-		return true;
-	if (point->max_silence_us && now_us - last_us >= point->max_silence_us)
-		return true;
-	if (last->kind == VALUE_TEXT)
-		return strcmp(last->text, reading->value.text) != 0;
-	if (last->kind == VALUE_NULL)
-		return false;
-	band = point->deadband.amount;
-	if (point->deadband.percent)
-		band *= fabs(from) / 100;
-	return fabs(to - from) >= band;
-}
-
-/* Keeps the readings that are news and remembers them as published. */
-static void filter_readings(struct device *device, uint64_t now_us)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < device->reading_count; i++) {
-		struct reading *reading = &device->readings[i];
-
-		if (!is_news(device, reading, now_us))
-			continue;
-		device->last[reading->point] = reading->value;
-		device->last_us[reading->point] = now_us;
-		device->readings[kept++] = *reading;
-	}
-	device->reading_count = kept;
-}
-
-/* Every point that was ever read, with its last value. */
-static void fill_readings(struct device *device)
-{
-	device->reading_count = 0;
+	device->rest_us = later(device->rest_us, now_us + wait_us);
 	for (size_t i = 0; i < device->config->point_count; i++)
-		if (device->last_us[i])
-			device->readings[device->reading_count++] =
-				(struct reading){ i, device->last[i] };
+		device->due_us[i] += shift_us;
+	device->next_due_us += shift_us;
 }
 
-/* Points stand in the map's order, whatever order they were asked for in. */
-static int compare_readings(const void *a, const void *b)
+static void make_all_due(struct device *device, uint64_t time_us)
 {
-	const struct reading *x = a, *y = b;
-
-	return x->point < y->point ? -1 : x->point > y->point;
+	for (size_t i = 0; i < device->config->point_count; i++)
+		if (!device->split.refused[i])
+			device->due_us[i] = time_us;
 }
 
-int device_publish(struct device *device, const struct publish_conf *publish, uint64_t now_us,
-		   mapping_sink *sink, void *data)
-{
-	struct message when = { 0 };
-
-	filter_readings(device, now_us);
-	if (!device->reading_count)
-		return 0;
-	if (device->config->full)
-		fill_readings(device);
-	else
-		qsort(device->readings, device->reading_count, sizeof(*device->readings),
-		      compare_readings);
-	clock_stamp(&when);
-	return mapping_publish(publish, device->topic, device->config->points,
-			       device->readings, device->reading_count, &when, sink, data);
-}
-
-bool device_answered(struct device *device)
+bool device_answered(struct device *device, uint64_t now_us, uint64_t time_us)
 {
 	bool changed = device->state != DEVICE_ONLINE;
 
+	if (device->state == DEVICE_OFFLINE)
+		make_all_due(device, time_us);
 	device->failures = 0;
-	device->backoff_us = 0;
+	device->rest_us = 0;
 	device->state = DEVICE_ONLINE;
+	device->answered_us = now_us;
 	return changed;
 }
 
-bool device_failed(struct device *device, uint64_t now_us)
+bool device_missed(struct device *device, unsigned retries, uint64_t time_us, uint64_t vain_us)
 {
-	uint64_t wait_us = USEC_PER_SEC;
+	device->vain_us += vain_us;
+	if (device->failures || device->attempts > retries)
+		return false;
+	device->deadline_us = later(device->deadline_us, time_us);
+	return true;
+}
+
+/* Notes that the request's points were not read; the most that one of them was not in a row. */
+static unsigned miss(struct device *device)
+{
+	const struct request *request = &device->request;
+	unsigned most = 0;
+
+	for (uint16_t i = 0; i < request->point_count; i++) {
+		struct last *last = &device->last[device->points[request->point_first + i]];
+
+		if (++last->misses > most)
+			most = last->misses;
+	}
+	return most;
+}
+
+/*
+ * Once may be chance, and is looked into soon. From then on it has to be worth the time: that
+ * goes for the device, and for points that it never answers for while it does for others.
+ */
+bool device_failed(struct device *device, uint64_t now_us, uint64_t time_us)
+{
+	uint64_t fair_us = (VAIN_SHARE - 1) * device->vain_us, wait_us = REST_FIRST_US;
 	bool changed;
 
-	if (++device->failures < OFFLINE_AFTER)
+	device_settle(device, time_us, miss(device) > 1 ? time_us + fair_us : time_us);
+	device->polling = false;
+	if (++device->failures < OFFLINE_AFTER) {
+		/* What is still on its way to us must not meet another request. */
+		device_rest(device, now_us, time_us, later(wait_us, device->vain_us));
 		return false;
+	}
+	for (unsigned i = 1; i < device->failures && wait_us < REST_MOST_US; i++)
+		wait_us *= 2;
+	if (wait_us > REST_MOST_US)
+		wait_us = REST_MOST_US;
+	device_rest(device, now_us, time_us, later(wait_us, fair_us));
 	changed = device->state != DEVICE_OFFLINE;
 	device->state = DEVICE_OFFLINE;
-	for (unsigned i = OFFLINE_AFTER; i < device->failures; i++) {
-		wait_us *= 2;
-		if (wait_us >= BACKOFF_MOST_S * USEC_PER_SEC)
-			break;
-	}
-	if (wait_us > BACKOFF_MOST_S * USEC_PER_SEC)
-		wait_us = BACKOFF_MOST_S * USEC_PER_SEC;
-	device->backoff_us = now_us + wait_us;
 	return changed;
 }
 
-void device_announce(const struct device *device, const struct publish_conf *publish,
-		     mapping_sink *sink, void *data)
+struct device_stats device_stats(const struct device *device, uint64_t now_us)
 {
-	const char *state = device->state == DEVICE_ONLINE ? "online" : "offline";
-	struct message message = {
-		.qos = publish->qos ? publish->qos : 1,
-		.retain = true,
-		.form = FORM_BARE,
-		.topic = device->availability_topic,
-		.topic_length = strlen(device->availability_topic),
-		.body = state,
-		.body_length = strlen(state),
+	static const char *const states[] = {
+		[DEVICE_UNKNOWN] = "unknown",
+		[DEVICE_ONLINE] = "online",
+		[DEVICE_OFFLINE] = "offline",
 	};
 
-	clock_stamp(&message);
-	sink(data, &message);
+	return (struct device_stats){
+		.name = device->config->name,
+		.state = states[device->state],
+		.silent_us = now_us - device->answered_us,
+		.counters = device->counters,
+	};
 }

@@ -68,7 +68,6 @@ struct listener {
 	uint64_t deadline_us;
 	uint64_t refused[REPLY_STATUS_COUNT]; /* since the device was last heard */
 	uint64_t foreign;                     /* units without any of its points, since then */
-	struct bus_stats stats;
 };
 
 static void step(struct listener *listener);
@@ -188,6 +187,7 @@ static void collect(struct listener *listener, const struct reading *readings, s
 		if (is_collected(device, point))
 			publish(listener, now_us);
 		device->readings[device->reading_count++] = readings[i];
+		device->last[point].read_us = now_us;
 		if (!listener->asked)
 			reschedule(device, point, now_us);
 	}
@@ -200,11 +200,11 @@ static void device_is_heard(struct listener *listener, uint64_t now_us)
 	struct device *device = listener->device;
 	enum device_state before = device->state;
 
-	listener->stats.answers++;
+	device->counters.answers++;
 	listener->heard_us = now_us;
 	memset(listener->refused, 0, sizeof(listener->refused));
 	listener->foreign = 0;
-	if (!device_answered(device))
+	if (!device_answered(device, now_us, now_us))
 		return;
 	if (before == DEVICE_OFFLINE)
 		log_notice("bus %s: %s: speaks again", listener->config->name,
@@ -247,8 +247,12 @@ static void device_is_silent(struct listener *listener)
 /* The poll is over, answered or not. */
 static void finish_poll(struct listener *listener, uint64_t now_us)
 {
+	struct device *device = listener->device;
+
 	publish(listener, now_us);
-	device_reschedule(listener->device, now_us);
+	for (size_t i = 0; i < device->config->point_count; i++)
+		if (device->due_us[i] <= now_us)
+			reschedule(device, i, now_us);
 	listener->attempts = 0;
 	listener->state = LISTENER_IDLE;
 }
@@ -283,7 +287,7 @@ static void send_request(struct listener *listener)
 	listener->device->reading_count = 0;
 	if (!send_bytes(listener, n))
 		return;
-	listener->stats.requests++;
+	listener->device->counters.requests++;
 	listener->attempts++;
 	listener->sent_us = clock_monotonic_us();
 	listener->state = LISTENER_WAITING;
@@ -324,7 +328,7 @@ static void take_unit(struct listener *listener, const struct chunk *chunk,
 
 static void count_refused(struct listener *listener, enum reply_status status)
 {
-	listener->stats.refused[status]++;
+	listener->device->counters.refused[status]++;
 	listener->refused[status]++;
 }
 
@@ -477,13 +481,23 @@ static void step_listening(struct listener *listener)
 		wake_at(listener, wake_us);
 }
 
+static uint64_t first_due_us(const struct device *device)
+{
+	uint64_t due_us = UINT64_MAX;
+
+	for (size_t i = 0; i < device->config->point_count; i++)
+		if (device->due_us[i] < due_us)
+			due_us = device->due_us[i];
+	return due_us;
+}
+
 /* Asks the device that is due first, if it is. */
 static void step_idle(struct listener *listener)
 {
 	uint64_t due_us = UINT64_MAX;
 
 	for (size_t i = 0; i < listener->config->device_count; i++) {
-		uint64_t device_due = device_due_us(&listener->devices[i]);
+		uint64_t device_due = first_due_us(&listener->devices[i]);
 
 		if (device_due >= due_us)
 			continue;
@@ -508,13 +522,13 @@ static void wait_over(struct listener *listener)
 	if (listener->pending_length)
 		count_refused(listener, REPLY_LENGTH);
 	else
-		listener->stats.timeouts++;
+		device->counters.timeouts++;
 	if (device->state != DEVICE_OFFLINE &&
 	    listener->attempts <= listener->config->retries) {
 		send_request(listener);
 		return;
 	}
-	if (device_failed(device, now_us))
+	if (device_failed(device, now_us, now_us))
 		device_is_silent(listener);
 	finish_poll(listener, now_us);
 	listener->state = LISTENER_QUIET;
@@ -614,11 +628,15 @@ void listener_free(struct listener *listener)
 
 struct bus_stats listener_stats(const struct listener *listener)
 {
-	struct bus_stats stats = listener->stats;
+	struct bus_stats stats = {
+		.name = listener->config->name, .port = listener->config->port,
+		.open = listener->port, .devices = listener->config->device_count,
+		.stretch = 1,
+	};
 
-	stats.open = listener->port != NULL;
-	stats.devices = listener->config->device_count;
-	for (size_t i = 0; i < stats.devices; i++)
+	for (size_t i = 0; i < stats.devices; i++) {
 		stats.offline += listener->devices[i].state == DEVICE_OFFLINE;
+		counters_add(&stats.counters, &listener->devices[i].counters);
+	}
 	return stats;
 }

@@ -44,21 +44,25 @@ static bool join(struct request *request, const struct batch *batch,
 	return true;
 }
 
-size_t plan_requests(const struct point *points, const struct batch *batch,
-		     uint8_t address, const bool *alone, uint16_t *due, size_t due_count,
-		     struct request *requests)
+void plan_sort(const struct point *points, uint16_t *due, size_t due_count)
 {
-	struct request *open = NULL; /* the last one, while it may still grow */
+	qsort_r(due, due_count, sizeof(*due), by_place, (void *)points);
+}
+
+size_t plan_requests(const struct point *points, const struct batch *batch,
+		     uint8_t address, const uint16_t *segment, uint16_t *due,
+		     size_t due_count, struct request *requests)
+{
 	size_t count = 0;
 
-	qsort_r(due, due_count, sizeof(*due), by_place, (void *)points);
+	plan_sort(points, due, due_count);
 	for (size_t i = 0; i < due_count; i++) {
 		const struct point *point = &points[due[i]];
-		bool single = alone && alone[due[i]];
+		bool apart = i == 0 || (segment && segment[due[i]] != segment[due[i - 1]]);
 
-		if (!single && open && join(open, batch, point))
+		if (!apart && join(&requests[count - 1], batch, point))
 			continue;
-		requests[count] = (struct request){
+		requests[count++] = (struct request){
 			.address = address,
 			.table = point->table,
 			.first = point->addr,
@@ -66,9 +70,6 @@ size_t plan_requests(const struct point *points, const struct batch *batch,
 			.point_first = (uint16_t)i,
 			.point_count = 1,
 		};
-		/* Nor do its neighbours read through a point that is to be alone. */
-		open = single ? NULL : &requests[count];
-		count++;
 	}
 	return count;
 }

@@ -4,15 +4,17 @@
 
 #include "field/driver.h"
 
+/* Sorts `due`, indices into `points`, by table and address. */
+void plan_sort(const struct point *points, uint16_t *due, size_t due_count);
+
 /*
- * Sorts `due` (indices into `points`) by table and address and writes the requests that read
- * them, at most `due_count`. Neighbours share a request while it stays within
- * `batch->registers` and no hole is larger than `batch->gap`; a point marked in `alone` (may
- * be NULL; indexed like `points`) is never batched. Each request's slice is of the sorted
- * `due`. Returns the number of requests.
+ * Sorts `due` and writes the requests that read them, at most `due_count`. Neighbours share a
+ * request while it stays within `batch->registers`, no hole is larger than `batch->gap`, and
+ * they are of one segment (`segment` is indexed like `points`; NULL: there is but one). Each
+ * request's slice is of the sorted `due`. Returns the number of requests.
  */
 size_t plan_requests(const struct point *points, const struct batch *batch, uint8_t address,
-		     const bool *alone, uint16_t *due, size_t due_count,
+		     const uint16_t *segment, uint16_t *due, size_t due_count,
 		     struct request *requests);
 
 /*

@@ -15,6 +15,7 @@
 struct port {
 	struct sp_port *serial; /* NULL for a pseudo-terminal */
 	int fd;                 /* libserialport's, or our own */
+	struct line_errors before; /* as counted until the port was opened */
 };
 
 static const struct {
@@ -203,6 +204,20 @@ static int set_rs485(const struct port *port, const struct bus_config *bus,
 
 /* --- both --- */
 
+static struct line_errors count_line_errors(const struct port *port)
+{
+	struct serial_icounter_struct counts;
+
+	if (ioctl(port->fd, TIOCGICOUNT, &counts) < 0)
+		return (struct line_errors){0};
+	return (struct line_errors){
+		.framing = counts.frame,
+		.parity = counts.parity,
+		.overrun = counts.overrun + counts.buf_overrun,
+		.breaks = counts.brk,
+	};
+}
+
 int port_open(const struct bus_config *bus, struct port **result,
 	      char trouble[PORT_TROUBLE_MAX])
 {
@@ -227,6 +242,7 @@ int port_open(const struct bus_config *bus, struct port **result,
 			return r;
 	}
 	port_drain(port);
+	port->before = count_line_errors(port);
 	*result = TAKE_PTR(port);
 	return 0;
 }
@@ -288,4 +304,16 @@ ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n)
 void port_drain(struct port *port)
 {
 	tcflush(port->fd, TCIFLUSH);
+}
+
+struct line_errors port_line_errors(const struct port *port)
+{
+	struct line_errors now = count_line_errors(port);
+
+	return (struct line_errors){
+		.framing = now.framing - port->before.framing,
+		.parity = now.parity - port->before.parity,
+		.overrun = now.overrun - port->before.overrun,
+		.breaks = now.breaks - port->before.breaks,
+	};
 }

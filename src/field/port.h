@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/bus_config.h"
+#include "field/stats.h"
 
 #include <sys/types.h>
 
@@ -29,3 +30,5 @@ ssize_t port_read(struct port *port, uint8_t *bytes, size_t size) _must_check_;
 ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n) _must_check_;
 /* Throws away what was received and not read. */
 void port_drain(struct port *port);
+/* As the driver has counted them since the port is open (TIOCGICOUNT); 0 where it does not. */
+struct line_errors port_line_errors(const struct port *port);

@@ -144,7 +144,7 @@ static int count(struct stage *stage)
 	delivered = count.delivered - count.others;
 	read = delivered + count.lost;
 	say("    the sensors answered %llu times; beside the readings %llu messages told "
-	    "whether they are online",
+	    "how they and the bus are",
 	    (unsigned long long)simulator_stats(stage->simulator).answers,
 	    (unsigned long long)count.others);
 	say("\nread %llu, delivered %llu, lost %llu, twice %llu", (unsigned long long)read,

@@ -63,7 +63,7 @@ static void take_values(const struct device_map *map, const struct driver *drive
 				      chunk->length, readings);
 
 	for (size_t i = 0; i < count; i++)
-		known[readings[i].point] = (struct reading){1, readings[i].value};
+		known[readings[i].point] = (struct reading){.point = 1, .value = readings[i].value};
 }
 
 /* What is wrong with the bytes, NULL: nothing. */

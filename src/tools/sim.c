@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* sim.c - `postbus sim`: plays devices on a pseudo-terminal until it is told to stop. */
 
-#include "base/units.h"
 #include "tools/simulator.h"
 #include "tools/tools.h"
 
@@ -54,7 +53,9 @@ static const char help[] =
 	"  --format 8N1   data bits, parity, stop bits (default: the first map's)\n"
 	"  --fault KIND[@ADDRESS][:N]\n"
 	"                 each N-th request (default: every one) goes wrong, at ADDRESS\n"
-	"                 or everywhere: silent, checksum, short, late=120ms, exception=6\n"
+	"                 or everywhere. KIND is silent, checksum, short, late=120ms,\n"
+	"                 pause=20ms, exception=6, refuse=0x46, echo, garbage, noise,\n"
+	"                 babble=1s, twice or foreign; postbus(1) says what they are\n"
 	"  --maps DIR     look for maps here before " SYSCONFDIR "/postbus/devices\n"
 	"                 and " MAPDIR "\n"
 	"  --help         this text\n";
@@ -97,64 +98,6 @@ static bool parse_format(const char *text, struct serial_format *format)
 	return true;
 }
 
-/* KIND, or KIND=ARGUMENT where it takes one. */
-static bool parse_kind(char *word, struct fault_plan *fault)
-{
-	static const char *const kinds[] = {
-		[FAULT_SILENT] = "silent",       [FAULT_CHECKSUM] = "checksum",
-		[FAULT_SHORT] = "short",         [FAULT_LATE] = "late",
-		[FAULT_EXCEPTION] = "exception",
-	};
-	char *argument = strchr(word, '=');
-	unsigned long number;
-
-	if (argument)
-		*argument++ = '\0';
-	for (size_t i = FAULT_SILENT; i < ARRAY_SIZE(kinds); i++)
-		if (strcmp(word, kinds[i]) == 0)
-			fault->kind = (enum fault_kind)i;
-
-	switch (fault->kind) {
-	case FAULT_NONE:
-		return false;
-	case FAULT_LATE:
-		return argument && parse_duration(argument, &fault->late_us) == 0;
-	case FAULT_EXCEPTION:
-		if (!argument || !parse_number(argument, 1, 255, &number))
-			return false;
-		fault->exception = (uint8_t)number;
-		return true;
-	default:
-		return !argument;
-	}
-}
-
-/* KIND[@ADDRESS][:N] */
-static bool parse_fault(const char *text, struct fault_plan *fault)
-{
-	char word[64];
-	char *every, *address;
-	unsigned long number = 1;
-
-	if (strlen(text) >= sizeof(word))
-		return false;
-	strcpy(word, text);
-	*fault = (struct fault_plan){.kind = FAULT_NONE};
-	every = strchr(word, ':');
-	if (every)
-		*every++ = '\0';
-	address = strchr(word, '@');
-	if (address)
-		*address++ = '\0';
-
-	if (every && !parse_number(every, 1, UINT32_MAX, &number))
-		return false;
-	fault->every = (unsigned)number;
-	if (address && !parse_address(address, &fault->address))
-		return false;
-	return parse_kind(word, fault);
-}
-
 /* Exit status, or -1 to go on. */
 static int parse_options(struct sim *sim, int argc, char **argv)
 {
@@ -191,7 +134,7 @@ static int parse_options(struct sim *sim, int argc, char **argv)
 		case 'F':
 			if (sim->fault_count == FAULTS_MAX)
 				return usage("more faults than there can be", optarg);
-			if (!parse_fault(optarg, &sim->faults[sim->fault_count]))
+			if (!fault_plan_parse(optarg, &sim->faults[sim->fault_count]))
 				return usage("not a fault", optarg);
 			sim->fault_count++;
 			break;

@@ -15,7 +15,7 @@
 #include "tools/simulator.h"
 
 #include "field/plan.h"
-#include "tools/measure.h"
+#include "tools/sim_device.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,25 +26,14 @@
 #include <time.h>
 
 enum {
-	ANSWERS_MAX = 8,   /* requests that a busy device still remembers */
+	ANSWERS_MAX = 16,  /* that a busy device still remembers */
+	ANSWER_PARTS = 3,  /* most that one request makes: echo, and an answer with a pause */
+	NOISE_MAX = 40,    /* most characters of noise in place of an answer */
 	EARLY_US = 50,     /* a request is this early before it counts as a violation */
 	BATCH_US = 1000,   /* bytes are given out at most so often */
 	PIECES_US = 50000, /* how long the rest of a request may take to come */
 	EXCEPTION_FUNCTION = 1, /* Modbus Application Protocol V1.1b3, section 7 */
 	EXCEPTION_ADDRESS = 2,
-	EXCEPTION_VALUE = 3,
-	MARGIN = STRING_MAX_LENGTH / 2, /* registers of the longest point */
-};
-
-struct pin {
-	bool set;
-	double number;
-};
-
-struct sim_device {
-	const struct device_map *map;
-	uint8_t address;
-	struct pin *pins; /* one a point */
 };
 
 struct sim_fault {
@@ -53,10 +42,10 @@ struct sim_fault {
 };
 
 struct answer {
-	uint8_t frame[FRAME_MAX];
+	uint8_t frame[FRAME_MAX + 2];
 	size_t length, sent;
 	uint64_t start_us; /* when its first character begins */
-	bool right;
+	bool right, noise; /* noise is made as it is given out, of any length */
 };
 
 struct simulator {
@@ -109,63 +98,6 @@ static uint64_t answer_end_us(const struct simulator *s, const struct answer *an
 	return answer->start_us + characters_us(s, answer->length);
 }
 
-static bool is_bits(enum table table)
-{
-	return table == TABLE_COIL || table == TABLE_DISCRETE;
-}
-
-/* Whether the map has the request's registers; holes between points count as its own. */
-static bool is_inside(const struct device_map *map, const struct request *request)
-{
-	unsigned first = UINT16_MAX + 1u, end = 0;
-
-	for (size_t i = 0; i < map->point_count; i++) {
-		const struct point *point = &map->points[i];
-
-		if (point->table != request->table)
-			continue;
-		if (point->addr < first)
-			first = point->addr;
-		if (point->addr + point_span(point) > end)
-			end = point->addr + point_span(point);
-	}
-	return request->first >= first &&
-	       request->first + (unsigned)request->count <= end;
-}
-
-/* The reply's data: registers big-endian, or packed bits. */
-static void fill(const struct simulator *s, const struct sim_device *device,
-		 const struct request *request, uint8_t *data)
-{
-	/* A cell a register or bit, and room for points that are partly inside. */
-	uint8_t image[BATCH_MAX_BITS + 2 * MARGIN] = {0};
-	size_t cell = is_bits(request->table) ? 1 : 2;
-	double seconds = (double)(now_us() - s->born_us) / 1e6;
-	int cells = request->count + 2 * MARGIN;
-
-	for (size_t i = 0; i < device->map->point_count; i++) {
-		const struct point *point = &device->map->points[i];
-		int at = point->addr - request->first + MARGIN;
-
-		if (point->table != request->table || at < 0 ||
-		    at + (int)point_span(point) > cells)
-			continue;
-		if (device->pins[i].set)
-			measure_pinned(point, device->pins[i].number,
-				       image + (size_t)at * cell);
-		else
-			measure(device->map, i, device->address, seconds,
-				image + (size_t)at * cell);
-	}
-	if (!is_bits(request->table)) {
-		memcpy(data, image + MARGIN * cell, request->count * cell);
-		return;
-	}
-	memset(data, 0, (request->count + 7u) / 8u);
-	for (size_t i = 0; i < request->count; i++)
-		data[i / 8] |= (uint8_t)((image[MARGIN + i] != 0) << i % 8);
-}
-
 /* --- requests and answers --- */
 
 static const struct sim_device *device_at(const struct simulator *s, uint8_t address)
@@ -194,37 +126,125 @@ static const struct fault_plan *fault_due(struct simulator *s, uint8_t address)
 	return due;
 }
 
-/* The exception that the request deserves, or 0. */
-static uint8_t exception_for(const struct sim_device *device,
-			     const struct request *request)
+/* The same each time, and without any order (Numerical Recipes' generator). */
+static uint8_t noise_at(uint64_t i)
 {
-	unsigned most = is_bits(request->table) ? BATCH_MAX_BITS : BATCH_MAX_REGISTERS;
+	uint32_t random = (uint32_t)i * 1664525 + 1013904223;
 
-	if (request->count == 0 || request->count > most)
-		return EXCEPTION_VALUE;
-	return is_inside(device->map, request) ? 0 : EXCEPTION_ADDRESS;
+	return (uint8_t)((random ^ random >> 11) * 2654435769u >> 24);
 }
 
-static void spoil(const struct simulator *s, const struct fault_plan *fault,
-		  struct answer *answer)
+/* A place behind the last of the answers, where it is there that it begins at the earliest. */
+static struct answer *add_answer(struct simulator *s, uint64_t start_us)
+{
+	struct answer *answer = &s->answers[s->answer_count];
+
+	if (s->answer_count > 0)
+		start_us = later(start_us, answer_end_us(s, answer - 1));
+	*answer = (struct answer){.start_us = start_us};
+	s->answer_count++;
+	return answer;
+}
+
+/* What was sent comes back while it is being sent. */
+static void add_echo(struct simulator *s, size_t length)
+{
+	struct answer *echo = add_answer(s, s->in_begin_us);
+
+	echo->length = length;
+	memcpy(echo->frame, s->in, length);
+}
+
+/* The second half of the answer comes so much later. */
+static void add_pause(struct simulator *s, uint64_t pause_us)
+{
+	struct answer *first = &s->answers[s->answer_count - 1];
+	size_t half = first->length / 2;
+	struct answer *second =
+		add_answer(s, first->start_us + characters_us(s, half) + pause_us);
+
+	second->length = first->length - half;
+	second->right = first->right;
+	memcpy(second->frame, first->frame + half, second->length);
+	second->start_us = first->start_us + characters_us(s, half) + pause_us;
+	first->length = half;
+	first->right = false;
+}
+
+/* Nonsense before the answer and behind it, which the master is to find all the same. */
+static void add_garbage(struct answer *answer)
+{
+	memmove(answer->frame + 1, answer->frame, answer->length);
+	answer->frame[0] = 0;
+	answer->frame[answer->length + 1] = 0xFF;
+	answer->length += 2;
+}
+
+/* On the line the zeros win where another device sends something else at the same time. */
+static void overlay(struct answer *answer)
+{
+	for (size_t i = 3; i < answer->length; i++)
+		answer->frame[i] &= (uint8_t)(answer->frame[i] >> 1 | 0x80);
+}
+
+static void spoil(struct simulator *s, const struct fault_plan *fault, struct answer *answer)
 {
 	/* Any byte after the first three, so that only the checksum is wrong. */
 	size_t at = 3 + s->stats.requests % (answer->length - 3);
 
-	if (fault->kind == FAULT_CHECKSUM)
+	switch (fault->kind) {
+	case FAULT_CHECKSUM:
 		answer->frame[at] ^= (uint8_t)(1 << s->stats.requests % 8);
-	else if (fault->kind == FAULT_SHORT)
+		break;
+	case FAULT_SHORT:
 		answer->length /= 2;
-	else if (fault->kind == FAULT_LATE)
-		answer->start_us += fault->late_us;
-	answer->right = fault->kind == FAULT_LATE;
+		break;
+	case FAULT_LATE:
+		answer->start_us += fault->time_us;
+		break;
+	case FAULT_PAUSE:
+		add_pause(s, fault->time_us);
+		break;
+	case FAULT_GARBAGE:
+		add_garbage(answer);
+		break;
+	case FAULT_NOISE:
+		answer->noise = true;
+		answer->length = 1 + s->stats.requests % NOISE_MAX;
+		break;
+	case FAULT_BABBLE:
+		answer->noise = true;
+		answer->length = fault->time_us / characters_us(s, 1) + 1;
+		break;
+	case FAULT_TWICE:
+		overlay(answer);
+		break;
+	default:
+		break;
+	}
+	answer->right = answer->right &&
+			(fault->kind == FAULT_LATE || fault->kind == FAULT_GARBAGE ||
+			 fault->kind == FAULT_ECHO || fault->kind == FAULT_REFUSE);
 }
 
-/* Puts the answer to a request that ended at `end_us` in the queue. */
-static void respond(struct simulator *s, const struct request *request, uint8_t function,
+/* The exception that the fault has for the request, or the one that it deserves. */
+static uint8_t spoilt_exception(const struct fault_plan *fault, const struct request *request,
+				uint8_t exception)
+{
+	if (fault && fault->kind == FAULT_EXCEPTION)
+		return (uint8_t)fault->number;
+	if (fault && fault->kind == FAULT_REFUSE && fault->number >= request->first &&
+	    fault->number < request->first + request->count)
+		return EXCEPTION_ADDRESS;
+	return exception;
+}
+
+/* Puts the answer to a request of `length` bytes that ended at `end_us` in the queue. */
+static void respond(struct simulator *s, const struct request *request, size_t length,
 		    bool known, uint64_t end_us)
 {
 	const struct sim_device *device = device_at(s, request->address);
+	struct request answered = *request;
 	const struct fault_plan *fault;
 	struct answer *answer;
 	uint8_t exception, data[DATA_MAX];
@@ -236,29 +256,27 @@ static void respond(struct simulator *s, const struct request *request, uint8_t 
 	s->stats.requests++;
 	fault = fault_due(s, request->address);
 	if (s->muted || (fault && fault->kind == FAULT_SILENT) ||
-	    s->answer_count == ANSWERS_MAX)
+	    s->answer_count + ANSWER_PARTS > ANSWERS_MAX)
 		return;
 
-	answer = &s->answers[s->answer_count];
-	if (s->answer_count > 0)
-		end_us = later(end_us, answer_end_us(s, answer - 1));
-	*answer = (struct answer){
-		.start_us = end_us + plan_silence_us(s->baud, s->format),
-		.right = true,
-	};
-	exception = known ? exception_for(device, request) : EXCEPTION_FUNCTION;
-	if (fault && fault->kind == FAULT_EXCEPTION)
-		exception = fault->exception;
+	if (fault && fault->kind == FAULT_ECHO)
+		add_echo(s, length);
+	if (fault && fault->kind == FAULT_FOREIGN)
+		answered.address++;
+	answer = add_answer(s, end_us);
+	answer->start_us += plan_silence_us(s->baud, s->format);
+	exception = known ? sim_device_exception(device, request) : EXCEPTION_FUNCTION;
+	exception = spoilt_exception(fault, request, exception);
+	answer->right = !fault || fault->kind != FAULT_EXCEPTION;
 	if (exception) {
-		answer->length = s->driver->serve_exception(request->address, function,
+		answer->length = s->driver->serve_exception(answered.address, s->in[1],
 							    exception, answer->frame);
 	} else {
-		fill(s, device, request, data);
-		answer->length = s->driver->serve_reply(request, data, answer->frame);
+		sim_device_fill(device, request, (double)(now_us() - s->born_us) / 1e6, data);
+		answer->length = s->driver->serve_reply(&answered, data, answer->frame);
 	}
 	if (fault)
 		spoil(s, fault, answer);
-	s->answer_count++;
 }
 
 /* Notes that a frame has begun now, and whether that was too soon. */
@@ -293,13 +311,31 @@ static void take(struct simulator *s)
 			s->stats.refused++;
 		} else {
 			s->stats.violations += s->in_early;
-			respond(s, &request, s->in[1], status == SERVE_REQUEST, end);
+			respond(s, &request, used, status == SERVE_REQUEST, end);
 		}
 		s->in_length -= used;
 		memmove(s->in, s->in + used, s->in_length);
 		/* What follows came without any silence. */
 		s->in_begin_us = end;
 		s->in_early = true;
+	}
+}
+
+/* A terminal that nobody reads fills up: then bytes are lost, as on a wire. */
+static void give_bytes(struct simulator *s, struct answer *answer, size_t n)
+{
+	uint8_t noise[256];
+
+	if (!answer->noise) {
+		if (write(s->master, answer->frame + answer->sent, n) != (ssize_t)n)
+			answer->right = false;
+		return;
+	}
+	for (size_t i = 0, piece; i < n; i += piece) {
+		piece = n - i < sizeof(noise) ? n - i : sizeof(noise);
+		for (size_t j = 0; j < piece; j++)
+			noise[j] = noise_at(answer->sent + i + j);
+		(void)!write(s->master, noise, piece);
 	}
 }
 
@@ -315,11 +351,8 @@ static void give(struct simulator *s, uint64_t now)
 	arrived = (now - answer->start_us) * s->baud / second_bits;
 	if (arrived > answer->length)
 		arrived = answer->length;
-	/* A terminal that nobody reads fills up: then bytes are lost, as on a wire. */
-	if (arrived > answer->sent &&
-	    write(s->master, answer->frame + answer->sent, arrived - answer->sent) !=
-		    (ssize_t)(arrived - answer->sent))
-		answer->right = false;
+	if (arrived > answer->sent)
+		give_bytes(s, answer, arrived - answer->sent);
 	answer->sent = arrived;
 	if (answer->sent < answer->length)
 		return;
@@ -485,7 +518,7 @@ void simulator_free(struct simulator *simulator)
 	closep(&simulator->slave);
 	closep(&simulator->master);
 	for (size_t i = 0; i < simulator->device_count; i++)
-		free(simulator->devices[i].pins);
+		sim_device_done(&simulator->devices[i]);
 	free(simulator->devices);
 	free(simulator->faults);
 	free(simulator->link);
@@ -509,9 +542,7 @@ int simulator_add(struct simulator *simulator, const struct device_map *map,
 		return -ENOMEM;
 	simulator->devices = devices;
 	devices += simulator->device_count;
-	*devices = (struct sim_device){.map = map, .address = address};
-	devices->pins = calloc(map->point_count, sizeof(*devices->pins));
-	if (!devices->pins)
+	if (sim_device_init(devices, map, address) < 0)
 		return -ENOMEM;
 	simulator->device_count++;
 	simulator->driver = driver;
@@ -530,6 +561,11 @@ int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fa
 	return 0;
 }
 
+void simulator_clear_faults(struct simulator *simulator)
+{
+	simulator->fault_count = 0;
+}
+
 void simulator_mute(struct simulator *simulator, bool mute)
 {
 	simulator->muted = mute;
@@ -541,12 +577,8 @@ int simulator_set(struct simulator *simulator, uint8_t address, const char *poin
 		  double number)
 {
 	const struct sim_device *device = device_at(simulator, address);
-	ssize_t index = device ? device_map_find(device->map, point) : -ENOENT;
 
-	if (index < 0)
-		return -ENOENT;
-	device->pins[index] = (struct pin){.set = true, .number = number};
-	return 0;
+	return device ? sim_device_pin(device, point, number) : -ENOENT;
 }
 
 const char *simulator_path(const struct simulator *simulator)

@@ -4,27 +4,11 @@
 
 #include "config/bus_config.h"
 #include "field/driver.h"
+#include "tools/fault_plan.h"
 
 #include <systemd/sd-event.h>
 
 struct simulator;
-
-enum fault_kind {
-	FAULT_NONE,
-	FAULT_SILENT,    /* no answer */
-	FAULT_CHECKSUM,  /* a bit of the answer flipped */
-	FAULT_SHORT,     /* the answer cut in half */
-	FAULT_LATE,      /* the answer comes `late_us` late */
-	FAULT_EXCEPTION, /* exception `exception` instead of an answer */
-};
-
-struct fault_plan {
-	enum fault_kind kind;
-	uint8_t address;   /* 0: every device */
-	unsigned every;    /* each n-th request; 1: always */
-	uint64_t late_us;
-	uint8_t exception;
-};
 
 struct simulator_stats {
 	uint64_t requests;  /* whole and for one of our devices */
@@ -49,6 +33,8 @@ int simulator_add(struct simulator *simulator, const struct device_map *map, uin
 	__attribute__((warn_unused_result));
 int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fault)
 	__attribute__((warn_unused_result));
+
+void simulator_clear_faults(struct simulator *simulator);
 
 /* All devices fall silent (or speak again). */
 void simulator_mute(struct simulator *simulator, bool mute);

@@ -98,6 +98,7 @@ static int note_delivery(struct stage *stage, const char *topic, uint64_t seq)
 	/* demo/climate-11, but not demo/climate-11/availability, and not demo/loss */
 	delivery.reading = strchr(topic, '/') == strrchr(topic, '/') &&
 			   strcmp(topic, "demo/loss");
+	delivery.announcement = strstr(topic, "/availability") != NULL;
 	stage->readings += delivery.reading;
 	stage->deliveries[stage->delivery_count++] = delivery;
 	return 0;
@@ -364,6 +365,7 @@ int stage_count(struct stage *stage, struct stage_count *count)
 		} else {
 			count->delivered++;
 			count->others += !delivery->reading;
+			count->announced += delivery->announcement;
 		}
 	}
 	count->lost = sums.taken - count->delivered;

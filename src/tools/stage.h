@@ -17,7 +17,8 @@
  */
 struct delivery {
 	uint64_t seq;
-	bool reading; /* on a device's own topic */
+	bool reading;      /* on a device's own topic */
+	bool announcement; /* that a device is online or offline */
 };
 
 struct stage {
@@ -94,5 +95,6 @@ struct stage_count {
 	uint64_t twice;     /* deliveries beyond the first */
 	uint64_t unknown;   /* numbers that the gateway never gave */
 	uint64_t others;    /* of those delivered: not readings */
+	uint64_t announced; /* of these: that a device is online or offline */
 };
 int stage_count(struct stage *stage, struct stage_count *count) _must_check_;
