@@ -282,11 +282,12 @@ static const char *payload(enum message_form form, const char *body, int64_t tim
 	struct message message = {
 		.seq = 18231,
 		.form = form,
+		.time_ms = time_ms,
 		.body = body,
 		.body_length = (uint32_t)strlen(body),
 	};
 
-	message_payload(&message, time_ms, &text);
+	message_payload(&message, &text);
 	assert_false(text.full);
 	return buffer;
 }

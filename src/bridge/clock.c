@@ -21,32 +21,35 @@ uint64_t clock_monotonic_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
-int64_t clock_wall_ms(void)
+uint64_t clock_wall_us(void)
 {
-	return clock_us(CLOCK_REALTIME) / USEC_PER_MSEC;
+	return clock_us(CLOCK_REALTIME);
 }
 
-static bool clock_is_synced(void)
+int64_t clock_wall_ms(void)
+{
+	return clock_wall_us() / USEC_PER_MSEC;
+}
+
+uint64_t clock_boottime_us(void)
+{
+	return clock_us(CLOCK_BOOTTIME);
+}
+
+bool clock_is_synced(void)
 {
 	struct timex state = { .modes = 0 };
 
-	return adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC);
+	if (adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC))
+		return true;
+	return access("/run/systemd/timesync/synchronized", F_OK) == 0;
 }
 
 void clock_stamp(struct message *message)
 {
-	message->boottime_us = clock_us(CLOCK_BOOTTIME);
+	message->boottime_us = clock_boottime_us();
 	message->wall_ms = clock_wall_ms();
 	message->wall_synced = clock_is_synced();
-	message->this_boot = true;
-}
-
-int64_t clock_message_ms(const struct message *message)
-{
-	if (!message->this_boot || message->wall_synced)
-		return message->wall_ms;
-	return clock_wall_ms() -
-	       (int64_t)((clock_us(CLOCK_BOOTTIME) - message->boottime_us) / USEC_PER_MSEC);
 }
 
 void clock_boot_id(uint8_t id[BOOT_ID_SIZE])

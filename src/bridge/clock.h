@@ -6,19 +6,23 @@
 
 enum { BOOT_ID_SIZE = 16 };
 
-/* Stamps a message with both clocks and whether the kernel calls the wall clock right. */
+/* Stamps a message with both clocks and whether the wall clock is right. */
 void clock_stamp(struct message *message);
 
 /*
- * The wall-clock time that a message's payload is to say, in milliseconds since 1970, as
- * best known now: for a message of this boot the time since it was read is taken off the
- * clock as it is now, so that a clock set right in between sets the message right.
+ * Whether the wall clock is right: the kernel says so (adjtimex), or systemd-timesyncd has
+ * set it in this boot.
  */
-int64_t clock_message_ms(const struct message *message);
+bool clock_is_synced(void);
 
 /* Identity of this boot; zeros where the kernel tells none. */
 void clock_boot_id(uint8_t id[BOOT_ID_SIZE]);
 
-/* CLOCK_MONOTONIC in microseconds, which sd-event's timers count in; CLOCK_REALTIME in ms. */
+/*
+ * CLOCK_MONOTONIC, which sd-event's timers count in, and CLOCK_BOOTTIME, which also counts
+ * while the machine sleeps, in microseconds; CLOCK_REALTIME.
+ */
 uint64_t clock_monotonic_us(void);
+uint64_t clock_boottime_us(void);
+uint64_t clock_wall_us(void);
 int64_t clock_wall_ms(void);

@@ -4,6 +4,7 @@
 
 #include "bridge/number.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How the payload is made of the body when the message is first sent. */
@@ -19,16 +20,26 @@ enum {
 	PAYLOAD_MAX = BODY_MAX + 256,
 };
 
+/* How far the time that a payload says can be trusted. */
+enum clock_mark {
+	CLOCK_RIGHT,
+	CLOCK_UNSYNCED,  /* as this machine's clock has it, which nobody has set right yet */
+	CLOCK_ESTIMATED, /* read in an earlier boot that never had the right time */
+};
+
 /*
  * Time is kept twice: CLOCK_BOOTTIME, which is right from the first second, and the wall
- * clock as it was believed to be. The payload's time is made when it is first sent.
+ * clock as it was believed to be. What the payload says is made of them when the message is
+ * first sent, from the best that is known by then, and stays so for good.
  */
 struct message {
 	uint64_t seq; /* 0 until the spool has numbered it */
 	uint64_t boottime_us;
 	int64_t wall_ms;
 	bool wall_synced;
-	bool this_boot; /* read since the machine last started: boottime_us compares to now */
+	uint32_t boot;         /* which boot of the machine, as the spool counts them */
+	int64_t time_ms;       /* what the payload says; set by the spool, … */
+	enum clock_mark clock; /* … as this */
 	uint8_t qos;
 	bool retain;
 	enum message_form form;
@@ -38,5 +49,8 @@ struct message {
 	uint32_t body_length;
 };
 
-/* Appends the payload as it goes to the broker; `time_ms` is the time that it is to say. */
-void message_payload(const struct message *message, int64_t time_ms, struct text *text);
+/* Appends the payload as it goes to the broker. */
+void message_payload(const struct message *message, struct text *text);
+
+/* Appends a time as ISO 8601 has it, UTC with milliseconds, in quotes; also before 1970. */
+void message_iso_time(int64_t time_ms, struct text *text);

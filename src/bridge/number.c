@@ -41,6 +41,17 @@ void text_addf(struct text *text, const char *format, ...)
 	text->length += (size_t)n;
 }
 
+void text_addu(struct text *text, uint64_t number, unsigned width)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = '0' + number % 10;
+	while ((number /= 10) || sizeof(digits) - at < width);
+	text_add(text, digits + at, sizeof(digits) - at);
+}
+
 /* A finite number's decimal digits d1 d2 … dn, as d1.d2…dn times ten to the exponent. */
 struct digits {
 	char text[DBL_DECIMAL_DIG + 1];

@@ -15,6 +15,8 @@ struct text {
 
 void text_add(struct text *text, const char *bytes, size_t length);
 void text_addf(struct text *text, const char *format, ...) _printf_(2, 3);
+/* Appends a whole number with at least `width` digits (at most 20), as "%0*llu" would. */
+void text_addu(struct text *text, uint64_t number, unsigned width);
 
 /*
  * Appends a number, true, false or null as JSON has it, or text without quotes. 230.2 stays

@@ -86,6 +86,7 @@ static const struct key publish_keys[] = {
 	{"retain", KIND_BOOL, FIELD(publish.retain)},
 	{"payload", KIND_WORD, FIELD(publish.payload), WORDS("json", "bare")},
 	{"time", KIND_WORD, FIELD(publish.time), WORDS("iso", "epoch_ms")},
+	{"clock_wait", KIND_DURATION, FIELD(publish.clock_wait_us), .most = 3600 * USEC_PER_SEC},
 	{0},
 };
 
@@ -477,6 +478,7 @@ static int defaults(struct conf *conf, const char *file)
 	conf->broker.reconnect_first_us = USEC_PER_SEC;
 	conf->broker.reconnect_most_us = 120 * USEC_PER_SEC;
 	conf->publish.qos = 1;
+	conf->publish.clock_wait_us = 30 * USEC_PER_SEC;
 	conf->spool.max_bytes = 256 * MIB;
 	conf->spool.max_age_us = 30 * DAY;
 	conf->spool.sync_us = USEC_PER_SEC;

@@ -50,6 +50,7 @@ struct publish_conf {
 	bool retain;
 	enum payload_format payload;
 	enum time_format time;
+	uint64_t clock_wait_us; /* how long the clock may take to be set right at the start */
 };
 
 enum spool_when_full {

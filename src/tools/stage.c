@@ -316,7 +316,7 @@ int stage_configure(struct stage *stage, const char *publish, const char *spool)
 			    "maps = [ \"%s\" ];\n"
 			    "broker: { host = \"127.0.0.1\"; port = %u;\n"
 			    "\treconnect: { first = \"200ms\"; most = \"1s\"; }; };\n"
-			    "publish: { %s };\n"
+			    "publish: { %s clock_wait = \"0s\"; };\n"
 			    "spool: { directory = \"%s/spool\"; %s };\n",
 			    stage->directory, stage->maps, proxy_port(stage->proxy), publish,
 			    stage->directory, spool);
@@ -433,6 +433,8 @@ int stage_open(struct stage *stage, const char *program, const char *maps)
 		stage->directory[0] = '\0';
 		return errno ? -errno : -ENAMETOOLONG;
 	}
+	/* Where the gateway keeps what is not on the disk yet: it is to go with the rest. */
+	setenv("RUNTIME_DIRECTORY", stage->directory, true);
 	r = sd_event_new(&stage->loop);
 	if (r >= 0)
 		r = sd_event_add_signal(stage->loop, NULL, SIGINT, on_signal, stage);

@@ -1,68 +1,159 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal.c - records in segment files: written at the end, read back in order. */
 #include "uplink/journal.h"
+#include "uplink/checkpoint.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 void journal_init(struct journal *journal)
 {
-	*journal = (struct journal){ .file = -1, .reader_file = -1 };
+	*journal = (struct journal){ .file = -1 };
 }
 
-void journal_done(struct journal *journal)
+void journal_done(struct journal *journal, bool remove_tail)
 {
+	if (!journal->tail.map)
+		free(journal->memory);
+	tail_close(&journal->tail, journal->slots.directory, remove_tail);
 	slots_done(&journal->slots);
-	segment_reader_done(&journal->reader);
-	closep(&journal->reader_file);
 	closep(&journal->file);
-	free(journal->pending);
 	journal_init(journal);
 }
 
 /* --- writing --- */
 
-int journal_write(struct journal *journal)
-{
-	while (journal->written < journal->end) {
-		ssize_t n = pwrite(journal->file, journal->pending,
-				   journal->end - journal->written, journal->written);
+/* What was written stays in memory up to that size, for those who read it at once. */
+enum { KEEP_MOST = 256 * 1024 };
 
-		if (n < 0 && errno == EINTR)
+size_t journal_pending(const struct journal *journal)
+{
+	return journal->end - journal->written;
+}
+
+static int write_bytes(int fd, const uint8_t *bytes, size_t n, uint32_t offset)
+{
+	while (n > 0) {
+		ssize_t written = pwrite(fd, bytes, n, offset);
+
+		if (written < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (written < 0)
 			return -errno;
-		journal->written += n;
-		memmove(journal->pending, journal->pending + n,
-			journal->end - journal->written);
-		journal->unsynced = true;
+		bytes += written;
+		offset += written;
+		n -= written;
 	}
 	return 0;
+}
+
+int journal_flush(struct journal *journal)
+{
+	int r;
+
+	if (journal->written == journal->end)
+		return 0;
+	/* Where the process ends in between, file and tail do not contradict each other. */
+	if (journal->tail.map)
+		tail_commit(&journal->tail, journal_pending(journal));
+	r = write_bytes(journal->file, journal->memory + (journal->written - journal->base),
+			journal_pending(journal), journal->written);
+	if (r < 0)
+		return r;
+	journal->written = journal->end;
+	if (journal->tail.map) {
+		tail_begin(&journal->tail, slots_current(&journal->slots)->id,
+			   journal->written);
+		journal->base = journal->written;
+	}
+	return 0;
+}
+
+int journal_commit(struct journal *journal)
+{
+	if (!journal->tail.map)
+		return journal_flush(journal);
+	tail_commit(&journal->tail, journal_pending(journal));
+	return 0;
+}
+
+/*
+ * A sync that failed has taken the pages for written, and the next one would not write them:
+ * they are written once more, as the page cache still has them.
+ */
+static int write_again(struct journal *journal)
+{
+	size_t n = journal->written - journal->synced;
+	_cleanup_free_ uint8_t *bytes = malloc(n + 1);
+	ssize_t have;
+	int r;
+
+	if (!bytes)
+		return -ENOMEM;
+	have = pread(journal->file, bytes, n, journal->synced);
+	if (have != (ssize_t)n)
+		return have < 0 ? -errno : -EIO;
+	r = write_bytes(journal->file, bytes, n, journal->synced);
+	if (r == 0)
+		journal->suspect = false;
+	return r;
 }
 
 int journal_sync(struct journal *journal)
 {
-	if (journal->unsynced && fdatasync(journal->file) < 0)
-		return -errno;
-	journal->unsynced = false;
+	int r = journal_flush(journal);
+
+	if (r < 0 || journal->synced == journal->end)
+		return r;
+	if (journal->suspect)
+		r = write_again(journal);
+	if (r == 0 && fdatasync(journal->file) < 0) {
+		r = -errno;
+		journal->suspect = true;
+	}
+	if (r == 0)
+		journal->synced = journal->end;
+	return r;
+}
+
+/* What was written leaves memory, and the rest moves to its begin. */
+static void forget_written(struct journal *journal)
+{
+	if (journal->base == journal->written)
+		return;
+	memmove(journal->memory, journal->memory + (journal->written - journal->base),
+		journal_pending(journal));
+	journal->base = journal->written;
+}
+
+static int grow_memory(struct journal *journal, size_t size)
+{
+	size_t more = (journal_pending(journal) + size) * 2;
+	uint8_t *larger;
+
+	if (more < KEEP_MOST)
+		more = KEEP_MOST;
+	larger = realloc(journal->memory, more);
+	if (!larger)
+		return -ENOMEM;
+	journal->memory = larger;
+	journal->room = more;
 	return 0;
 }
 
-/* Where `size` more bytes go; NULL: memory is short. */
-static uint8_t *pending_room(struct journal *journal, size_t size)
+/* Has room for `size` more bytes. */
+static int make_memory_room(struct journal *journal, size_t size)
 {
-	size_t have = journal->end - journal->written;
-
-	if (have + size > journal->pending_room) {
-		size_t more = (have + size) * 2;
-		uint8_t *larger = realloc(journal->pending, more);
-
-		if (!larger)
-			return NULL;
-		journal->pending = larger;
-		journal->pending_room = more;
-	}
-	return journal->pending + have;
+	if (journal->end - journal->base + size <= journal->room)
+		return 0;
+	if (journal->tail.map)
+		return journal_flush(journal);
+	forget_written(journal);
+	if (journal_pending(journal) + size <= journal->room)
+		return 0;
+	return grow_memory(journal, size);
 }
 
 bool journal_fits(const struct journal *journal, size_t size)
@@ -70,64 +161,117 @@ bool journal_fits(const struct journal *journal, size_t size)
 	return journal->end + size <= slots_current(&journal->slots)->size;
 }
 
+static uint8_t *memory_end(const struct journal *journal)
+{
+	return journal->memory + (journal->end - journal->base);
+}
+
 int journal_add(struct journal *journal, enum record_type type, uint64_t seq,
 		const struct piece *pieces, size_t count)
 {
 	size_t length = 0;
-	uint8_t *bytes;
+	int r;
 
 	for (size_t i = 0; i < count; i++)
 		length += pieces[i].length;
-	bytes = pending_room(journal, record_size(length));
-	if (!bytes)
-		return -ENOMEM;
+	r = make_memory_room(journal, record_size(length));
+	if (r < 0)
+		return r;
 	journal->end += record_encode(slots_current(&journal->slots)->id, journal->end, type,
-				      seq, pieces, count, bytes);
+				      seq, pieces, count, memory_end(journal));
 	return 0;
 }
 
-/* The header and the checkpoint that a segment begins with. */
-static int add_head(struct journal *journal, const struct ledger *ledger)
+/*
+ * Writes the header and the checkpoint that a segment begins with, not synced; how many bytes
+ * those are, or -errno.
+ */
+static ssize_t write_head(int file, const uint8_t spool[SPOOL_ID_SIZE],
+			  const struct slot *slot, const struct ledger *ledger)
 {
-	const struct slot *slot = slots_current(&journal->slots);
 	struct segment_header header = {
 		.size = slot->size, .id = slot->id, .first_seq = slot->first_seq,
+		.begun_us = slot->begun_us,
 	};
-	struct piece body = { .length = ledger_encoded_size(ledger) };
-	_cleanup_free_ uint8_t *checkpoint = malloc(body.length);
-	uint8_t *bytes = pending_room(journal, SEGMENT_HEADER_SIZE);
+	struct piece body = { .length = checkpoint_size(ledger) };
+	size_t size = SEGMENT_HEADER_SIZE + record_size(body.length);
+	_cleanup_free_ uint8_t *checkpoint = malloc(body.length), *bytes = malloc(size);
+	int r;
 
-	if (!bytes || !checkpoint)
+	if (!checkpoint || !bytes)
 		return -ENOMEM;
-	memcpy(header.spool, journal->slots.spool, sizeof(header.spool));
+	memcpy(header.spool, spool, sizeof(header.spool));
 	segment_header_encode(&header, bytes);
-	journal->end = SEGMENT_HEADER_SIZE;
-	ledger_encode(ledger, checkpoint);
+	checkpoint_encode(ledger, checkpoint);
 	body.bytes = checkpoint;
-	return journal_add(journal, RECORD_CHECKPOINT, 0, &body, 1);
+	record_encode(slot->id, SEGMENT_HEADER_SIZE, RECORD_CHECKPOINT, 0, &body, 1,
+		      bytes + SEGMENT_HEADER_SIZE);
+	r = write_bytes(file, bytes, size, 0);
+	if (r == 0)
+		return size;
+	/* Nor is there to be a header whose segment is not used. */
+	memset(bytes, 0, SEGMENT_HEADER_SIZE);
+	(void)!write_bytes(file, bytes, SEGMENT_HEADER_SIZE, 0);
+	return r;
 }
 
 int journal_begin_segment(struct journal *journal, const struct ledger *ledger)
 {
 	struct slots *slots = &journal->slots;
-	uint64_t id = slots->newest + 1;
-	int file, r;
+	struct slot slot = slots->slots[slots->used];
+	_cleanup_close_ int file = -1;
+	uint32_t step = 0;
+	ssize_t size;
+	int r = 0;
 
-	r = journal_write(journal);
-	if (r == 0)
+	if (slots->used)
 		r = journal_sync(journal);
+	if (r == 0 && getrandom(&step, sizeof(step), 0) < 0)
+		r = -errno;
 	if (r < 0)
 		return r;
-	file = slot_open(slots, &slots->slots[slots->used]);
+	file = slot_open(slots, &slot);
 	if (file < 0)
 		return file;
+	slot.id = slots->newest + 1 + step;
+	slot.first_seq = ledger->next_seq;
+	slot.begun_us = boots_running_us(&ledger->boots);
+	/* Nobody finds a tail whose segment has no header: before it has one, all stays. */
+	size = write_head(file, slots->spool, &slot, ledger);
+	if (size < 0)
+		return size;
 	if (slots->used)
 		slots_current(slots)->end = journal->end;
-	slots_take(slots, id, ledger->next_seq);
+	slots_take(slots, &slot);
 	closep(&journal->file);
-	journal->file = file;
-	journal->written = journal->end = 0;
-	return add_head(journal, ledger);
+	journal->file = TAKE_FD(file);
+	journal->base = journal->written = journal->end = size;
+	journal->synced = 0;
+	journal->suspect = false;
+	if (journal->tail.map)
+		tail_begin(&journal->tail, slot.id, size);
+	return 0;
+}
+
+int journal_start_over(struct journal *journal, const struct ledger *ledger)
+{
+	uint64_t id = slots_current(&journal->slots)->id;
+	struct piece body = { .length = checkpoint_size(ledger) };
+	_cleanup_free_ uint8_t *checkpoint = malloc(body.length);
+	uint8_t *room = tail_other(&journal->tail);
+	size_t length;
+
+	if (!checkpoint)
+		return -ENOMEM;
+	if (!journal_fits(journal, record_size(body.length)))
+		return -ENOSPC;
+	checkpoint_encode(ledger, checkpoint);
+	body.bytes = checkpoint;
+	length = record_encode(id, journal->written, RECORD_CHECKPOINT, 0, &body, 1, room);
+	tail_change_over(&journal->tail, length);
+	journal->memory = room;
+	journal->end = journal->written + length;
+	return 0;
 }
 
 int journal_continue_segment(struct journal *journal, uint32_t end)
@@ -137,122 +281,152 @@ int journal_continue_segment(struct journal *journal, uint32_t end)
 	if (file < 0)
 		return file;
 	journal->file = file;
-	journal->written = journal->end = end;
+	journal->base = journal->written = journal->end = end;
 	/* What was written before may not be synced: the next sync is to cover it. */
-	journal->unsynced = true;
+	journal->synced = 0;
+	return 0;
+}
+
+int journal_restore_pending(struct journal *journal, const uint8_t *bytes, size_t length,
+			    uint32_t base)
+{
+	int r;
+
+	journal->base = journal->written = journal->end = base;
+	if (journal->tail.map) {
+		assert(bytes == journal->memory);
+	} else {
+		r = make_memory_room(journal, length);
+		if (r < 0)
+			return r;
+		memcpy(journal->memory, bytes, length);
+	}
+	journal->end = base + length;
 	return 0;
 }
 
 /* --- reading --- */
+
+void cursor_init(struct cursor *cursor)
+{
+	*cursor = (struct cursor){ .file = -1 };
+}
+
+void cursor_done(struct cursor *cursor)
+{
+	segment_reader_done(&cursor->reader);
+	closep(&cursor->file);
+	cursor_init(cursor);
+}
 
 static bool is_current(const struct journal *journal, const struct slot *slot)
 {
 	return slot == slots_current(&journal->slots);
 }
 
-/* A segment is read as far as it was filled; one that was found so, as far as it goes. */
-static uint32_t read_limit(const struct journal *journal, const struct slot *slot)
+uint32_t journal_end_in_file(const struct journal *journal, const struct slot *slot)
 {
 	if (is_current(journal, slot))
 		return journal->written;
 	return slot->end ? slot->end : slot->size;
 }
 
-static int read_from(struct journal *journal, const struct slot *slot, uint32_t offset)
+static int read_from(struct journal *journal, struct cursor *cursor, const struct slot *slot,
+		     uint32_t offset)
 {
-	if (journal->reader_segment != slot->id || journal->reader_file < 0) {
+	if (cursor->segment != slot->id || cursor->file < 0) {
 		int fd = slot_open(&journal->slots, slot);
 
 		if (fd < 0)
 			return fd;
-		closep(&journal->reader_file);
-		journal->reader_file = fd;
-		journal->reader_segment = slot->id;
+		closep(&cursor->file);
+		cursor->file = fd;
+		cursor->segment = slot->id;
 	}
-	return segment_reader_begin(&journal->reader, journal->reader_file, slot->id, offset,
-				    read_limit(journal, slot));
+	return segment_reader_begin(&cursor->reader, cursor->file, slot->id, offset,
+				    journal_end_in_file(journal, slot));
 }
 
-int journal_seek(struct journal *journal, const struct slot *slot)
+int cursor_seek(struct journal *journal, struct cursor *cursor, const struct slot *slot)
 {
-	journal->moved = false;
-	return read_from(journal, slot, SEGMENT_HEADER_SIZE);
+	return read_from(journal, cursor, slot, SEGMENT_HEADER_SIZE);
+}
+
+int cursor_seek_end(struct journal *journal, struct cursor *cursor)
+{
+	return read_from(journal, cursor, slots_current(&journal->slots), journal->end);
+}
+
+void cursor_start_over(const struct journal *journal, struct cursor *cursor)
+{
+	struct segment_reader *reader = &cursor->reader;
+
+	if (cursor->segment == slots_current(&journal->slots)->id &&
+	    reader->offset > journal->written)
+		reader->offset = reader->end = journal->written;
 }
 
 /* The first segment in use after the one that is read. */
-static const struct slot *following_segment(const struct journal *journal)
+static const struct slot *following_segment(const struct journal *journal,
+					    const struct cursor *cursor)
 {
 	const struct slots *slots = &journal->slots;
 
 	for (size_t i = 0; i < slots->used; i++)
-		if (slots->slots[i].id > journal->reader_segment)
+		if (slots->slots[i].id > cursor->segment)
 			return &slots->slots[i];
 	return NULL;
 }
 
-/* A record of the current segment that is not written yet. */
-static int read_pending(struct journal *journal, struct record *record, uint32_t *offset)
+/* The next record of the current segment, still in memory. */
+static bool next_in_memory(const struct journal *journal, struct cursor *cursor,
+			   struct record *record, uint32_t *offset)
 {
-	struct segment_reader *reader = &journal->reader;
-	ssize_t n;
+	struct segment_reader *reader = &cursor->reader;
 
-	if (reader->offset < journal->written || reader->offset >= journal->end)
-		return 0;
-	n = record_decode(reader->id, reader->offset,
-			  journal->pending + reader->offset - journal->written,
-			  journal->end - reader->offset, record);
-	if (n <= 0)
-		return 0;
+	if (reader->offset < journal->base || reader->offset >= journal->end)
+		return false;
 	*offset = reader->offset;
-	reader->offset = reader->end = reader->offset + n;
-	return 1;
+	reader->offset += record_look(journal->memory + (reader->offset - journal->base),
+				      record);
+	reader->end = reader->offset;
+	return true;
 }
 
-/* Goes back from a record that was read out of order. */
-static int move_back(struct journal *journal)
+int cursor_next(struct journal *journal, struct cursor *cursor, struct record *record,
+		struct place *place)
 {
-	const struct slot *slot = slots_find(&journal->slots, journal->next.segment);
+	while (true) {
+		const struct slot *slot = slots_find(&journal->slots, cursor->segment);
+		int r = 0;
 
-	if (!journal->moved)
-		return 0;
-	journal->moved = false;
-	if (slot)
-		return read_from(journal, slot, journal->next.offset);
-	journal->reader_segment = journal->next.segment;
-	closep(&journal->reader_file);
-	journal->reader_file = -1;
-	return 0;
-}
-
-int journal_next(struct journal *journal, struct record *record, struct place *place)
-{
-	int r = move_back(journal);
-
-	while (r == 0) {
-		const struct slot *slot =
-			slots_find(&journal->slots, journal->reader_segment);
-
+		place->segment = cursor->segment;
+		if (slot && is_current(journal, slot) &&
+		    next_in_memory(journal, cursor, record, &place->offset))
+			return 1;
 		if (slot) {
-			journal->reader.limit = read_limit(journal, slot);
-			r = segment_read(&journal->reader, record, &place->offset);
+			cursor->reader.limit = journal_end_in_file(journal, slot);
+			r = segment_read(&cursor->reader, record, &place->offset);
 		}
-		if (r == 0 && slot && is_current(journal, slot)) {
-			r = read_pending(journal, record, &place->offset);
-			if (r == 0)
-				return 0;
-		}
-		place->segment = journal->reader_segment;
 		if (r != 0)
-			break;
-		slot = following_segment(journal);
+			return r;
+		if (slot && is_current(journal, slot)) {
+			/* Damage may stand between what is in the file and in memory. */
+			if (cursor->reader.offset < journal->base)
+				cursor->reader.offset = journal->base;
+			return next_in_memory(journal, cursor, record, &place->offset);
+		}
+		slot = following_segment(journal, cursor);
 		if (!slot)
 			return 0;
-		r = read_from(journal, slot, SEGMENT_HEADER_SIZE);
+		r = read_from(journal, cursor, slot, SEGMENT_HEADER_SIZE);
+		if (r < 0)
+			return r;
 	}
-	return r;
 }
 
-int journal_read(struct journal *journal, const struct place *place, struct record *record)
+int cursor_read(struct journal *journal, struct cursor *cursor, const struct place *place,
+		struct record *record)
 {
 	const struct slot *slot = slots_find(&journal->slots, place->segment);
 	uint32_t offset;
@@ -260,15 +434,13 @@ int journal_read(struct journal *journal, const struct place *place, struct reco
 
 	if (!slot)
 		return 0;
-	if (!journal->moved) {
-		journal->next.segment = journal->reader_segment;
-		journal->next.offset = journal->reader.offset;
-		journal->moved = true;
-	}
-	r = read_from(journal, slot, place->offset);
+	if (is_current(journal, slot) && place->offset >= journal->base)
+		return place->offset < journal->end &&
+		       record_decode(slot->id, place->offset,
+				     journal->memory + (place->offset - journal->base),
+				     journal->end - place->offset, record) > 0;
+	r = read_from(journal, cursor, slot, place->offset);
 	if (r == 0)
-		r = segment_read(&journal->reader, record, &offset);
-	if (r == 0 && is_current(journal, slot))
-		r = read_pending(journal, record, &offset);
+		r = segment_read(&cursor->reader, record, &offset);
 	return r > 0 && offset != place->offset ? 0 : r;
 }

@@ -4,6 +4,7 @@
 
 #include "uplink/ledger.h"
 #include "uplink/slots.h"
+#include "uplink/tail.h"
 
 /* Where a record stands. */
 struct place {
@@ -11,34 +12,47 @@ struct place {
 	uint32_t offset;
 };
 
+/*
+ *     segment file:  [header checkpoint ··· records ···············)
+ *                                      synced ^    base ^  written ^             end
+ *     memory:                                           [··· records ······ )     ^
+ *
+ * What is pending, from `written` to `end`, stands in the tail (tail.h), where there is one,
+ * else in memory of the process. There, some of what was written stays for those who read it
+ * at once.
+ */
 struct journal {
 	struct slots slots;
+	struct tail tail;
 	int file;              /* of the segment that is written */
-	uint8_t *pending;      /* what is not written yet: … */
-	size_t pending_room;
-	uint32_t written, end; /* … from `written` to `end` of the segment */
-	bool unsynced;         /* something was written since the last sync */
-
-	struct segment_reader reader;
-	int reader_file;
-	uint64_t reader_segment;
-	struct place next; /* where reading in order goes on, … */
-	bool moved;        /* … when a record was read out of order */
+	uint8_t *memory;       /* the segment from `base` to `end`, … */
+	size_t room;           /* … of so many bytes at most */
+	uint32_t base, written, end;
+	uint32_t synced;       /* before it all is on the disk */
+	bool suspect;          /* a sync failed: what is behind `synced` may not be on its way */
 };
 
 void journal_init(struct journal *journal);
-void journal_done(struct journal *journal);
+/* `remove_tail`: there is nothing in it that is not in the file. */
+void journal_done(struct journal *journal, bool remove_tail);
 
 /*
- * Adds a record to what is pending; journal_fits() must have said so. 0 or -ENOMEM. A body is
- * given in pieces.
+ * Adds a record to what is pending; journal_fits() must have said so. 0, -ENOMEM, or -errno
+ * of the file where the tail is full and can't be written to it. A body is given in pieces.
  */
 int journal_add(struct journal *journal, enum record_type type, uint64_t seq,
 		const struct piece *pieces, size_t count) _must_check_;
 bool journal_fits(const struct journal *journal, size_t size);
+/* Bytes that are pending, and how far a segment in use is filled in its file. */
+size_t journal_pending(const struct journal *journal);
+uint32_t journal_end_in_file(const struct journal *journal, const struct slot *slot);
 
-/* Writes what is pending, with one write; syncs what was written. 0 or -errno. */
-int journal_write(struct journal *journal) _must_check_;
+/*
+ * journal_commit(): what was added outlives the process. journal_flush(): it is in the file.
+ * journal_sync(): it is on the disk. 0 or -errno.
+ */
+int journal_commit(struct journal *journal) _must_check_;
+int journal_flush(struct journal *journal) _must_check_;
 int journal_sync(struct journal *journal) _must_check_;
 
 /*
@@ -48,19 +62,47 @@ int journal_sync(struct journal *journal) _must_check_;
  */
 int journal_begin_segment(struct journal *journal, const struct ledger *ledger) _must_check_;
 
+/*
+ * Replaces what is pending by a checkpoint of the ledger, which must say that no message
+ * waits. Needs a tail. 0 or -errno, and all is as before. Cursors that were in what is gone
+ * are to be moved to `written`.
+ */
+int journal_start_over(struct journal *journal, const struct ledger *ledger) _must_check_;
+
 /* Goes on with the segment in use that was written last, behind its last right record. */
 int journal_continue_segment(struct journal *journal, uint32_t end) _must_check_;
 
-/* Has journal_next() begin with the slot's first record. */
-int journal_seek(struct journal *journal, const struct slot *slot) _must_check_;
+/*
+ * Puts the bytes of a tail that belong to the segment in use that was written last where they
+ * were: pending. `written` goes back to where they begin, if it was further.
+ */
+int journal_restore_pending(struct journal *journal, const uint8_t *bytes, size_t length,
+			    uint32_t base) _must_check_;
+
+/* Reads a journal in order; as many as are wanted. */
+struct cursor {
+	struct segment_reader reader;
+	int file; /* of the segment that is read */
+	uint64_t segment;
+};
+
+void cursor_init(struct cursor *cursor);
+void cursor_done(struct cursor *cursor);
+
+/* Has cursor_next() begin with the first record of a slot; with the next that is added. */
+int cursor_seek(struct journal *journal, struct cursor *cursor,
+		const struct slot *slot) _must_check_;
+int cursor_seek_end(struct journal *journal, struct cursor *cursor) _must_check_;
+/* What was pending started over: a cursor that was in there goes to its begin. */
+void cursor_start_over(const struct journal *journal, struct cursor *cursor);
 
 /*
  * The next record in order, also one that is only pending, and its place; valid until the
- * next call on the journal. 1; 0 when there is none; -errno.
+ * next call with the cursor and the next record that is added. 1; 0 when there is none;
+ * -errno.
  */
-int journal_next(struct journal *journal, struct record *record,
-		 struct place *place) _must_check_;
-
-/* The record at a place. journal_next() goes on where it was. 1; 0 for none; -errno. */
-int journal_read(struct journal *journal, const struct place *place,
-		 struct record *record) _must_check_;
+int cursor_next(struct journal *journal, struct cursor *cursor, struct record *record,
+		struct place *place) _must_check_;
+/* The record at a place, which need not be the next. 1; 0 for none; -errno. */
+int cursor_read(struct journal *journal, struct cursor *cursor, const struct place *place,
+		struct record *record) _must_check_;

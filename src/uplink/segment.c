@@ -63,6 +63,7 @@ void segment_header_encode(const struct segment_header *header,
 	put_u64(bytes + 16, header->id);
 	put_u64(bytes + 24, header->first_seq);
 	memcpy(bytes + 32, header->spool, SPOOL_ID_SIZE);
+	put_u64(bytes + 48, header->begun_us);
 	put_u64(bytes + 56, XXH3_64bits(bytes, 56));
 }
 
@@ -78,12 +79,13 @@ int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 	if (get_u64(bytes + 56) != XXH3_64bits(bytes, 56))
 		return -EBADMSG;
 	header->version = get_u32(bytes + 8);
-	if (header->version > SEGMENT_VERSION)
+	if (header->version != SEGMENT_VERSION)
 		return -EPROTONOSUPPORT;
 	header->size = get_u32(bytes + 12);
 	header->id = get_u64(bytes + 16);
 	header->first_seq = get_u64(bytes + 24);
 	memcpy(header->spool, bytes + 32, SPOOL_ID_SIZE);
+	header->begun_us = get_u64(bytes + 48);
 	return 0;
 }
 
@@ -92,14 +94,15 @@ size_t record_size(size_t body_length)
 	return RECORD_HEADER_SIZE + ((body_length + 7) & ~(size_t)7);
 }
 
-/* The header's first 16 bytes and the body, which stands 8 bytes further on. */
+enum { CHECKSUM_SIZE = 8 };
+
 static uint64_t record_checksum(uint64_t id, uint32_t offset, const uint8_t *bytes,
 				uint32_t length)
 {
-	uint64_t seed = id ^ offset;
+	uint64_t place = (id ^ offset) * UINT64_C(0x9E3779B185EBCA87);
 
-	seed = XXH3_64bits_withSeed(bytes, 16, seed);
-	return XXH3_64bits_withSeed(bytes + RECORD_HEADER_SIZE, length, seed);
+	return place ^ XXH3_64bits(bytes + CHECKSUM_SIZE,
+				   RECORD_HEADER_SIZE - CHECKSUM_SIZE + length);
 }
 
 size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64_t seq,
@@ -115,35 +118,41 @@ size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64
 	assert(length <= RECORD_MAX_BODY);
 	size = record_size(length);
 	memset(body + length, 0, size - RECORD_HEADER_SIZE - length);
-	put_u32(bytes, length);
-	put_u16(bytes + 4, type);
-	put_u16(bytes + 6, 0);
-	put_u64(bytes + 8, seq);
-	put_u64(bytes + 16, record_checksum(id, offset, bytes, length));
+	put_u32(bytes + 8, length);
+	put_u16(bytes + 12, type);
+	put_u16(bytes + 14, 0);
+	put_u64(bytes + 16, seq);
+	put_u64(bytes, record_checksum(id, offset, bytes, length));
 	return size;
+}
+
+size_t record_look(const uint8_t *bytes, struct record *record)
+{
+	record->length = get_u32(bytes + 8);
+	record->type = get_u16(bytes + 12);
+	record->seq = get_u64(bytes + 16);
+	record->body = bytes + RECORD_HEADER_SIZE;
+	return record_size(record->length);
 }
 
 ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t n,
 		      struct record *record)
 {
-	uint32_t length;
-	uint16_t type;
+	struct record found;
+	size_t size;
 
 	if (n < RECORD_HEADER_SIZE)
 		return 0;
-	length = get_u32(bytes);
-	type = get_u16(bytes + 4);
-	if (type < RECORD_CHECKPOINT || type > RECORD_BOOT || length > RECORD_MAX_BODY)
+	size = record_look(bytes, &found);
+	if (found.type < RECORD_CHECKPOINT || found.type > RECORD_CLOCK ||
+	    found.length > RECORD_MAX_BODY)
 		return -EBADMSG;
-	if (n < record_size(length))
+	if (n < size)
 		return 0;
-	if (get_u64(bytes + 16) != record_checksum(id, offset, bytes, length))
+	if (get_u64(bytes) != record_checksum(id, offset, bytes, found.length))
 		return -EBADMSG;
-	record->type = type;
-	record->seq = get_u64(bytes + 8);
-	record->body = bytes + RECORD_HEADER_SIZE;
-	record->length = length;
-	return record_size(length);
+	*record = found;
+	return size;
 }
 
 static int fill_with_zeros(int fd, uint32_t size)
@@ -234,6 +243,26 @@ static int reader_fill(struct segment_reader *reader)
 	return 0;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t n)
+{
+	return !bytes[0] && !memcmp(bytes, bytes + 1, n - 1);
+}
+
+/*
+ * How far on a record may begin: what was never written is passed over in steps. None begins
+ * in front of zeros, since the second eight bytes of a record are not all zero.
+ */
+static uint32_t skip(const struct segment_reader *reader)
+{
+	enum { STEP = 1024, OVERLAP = 16 };
+	const uint8_t *bytes = reader->buffer + (reader->offset - reader->start);
+	uint32_t left = reader->length - (reader->offset - reader->start), n = 8;
+
+	while (n + STEP + OVERLAP <= left && is_zero(bytes + n, STEP + OVERLAP))
+		n += STEP;
+	return n;
+}
+
 int segment_read(struct segment_reader *reader, struct record *record, uint32_t *offset)
 {
 	while (reader->offset + RECORD_HEADER_SIZE <= reader->limit) {
@@ -253,7 +282,7 @@ int segment_read(struct segment_reader *reader, struct record *record, uint32_t 
 			continue;
 		}
 		if (n <= 0) {
-			reader->offset += 8;
+			reader->offset += skip(reader);
 			continue;
 		}
 		reader->damaged += reader->offset - reader->end;

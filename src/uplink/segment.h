@@ -12,27 +12,30 @@
  * it is made and used again for good. It begins with a header:
  *
  *    0  magic       8  "PBSPOOL" and a zero
- *    8  version     4  1
+ *    8  version     4  2
  *   12  size        4  of the file, in bytes
- *   16  id          8  grows by one each time any segment of the spool is begun
+ *   16  id          8  grows, by random steps, each time any segment of the spool is begun
  *   24  first_seq   8  sequence number that the first message in it has or would have
  *   32  spool      16  random identity of the spool
- *   48  (zero)      8
+ *   48  begun_us    8  running time of the gateway's machine when it was begun (boots.h)
  *   56  checksum    8  XXH3-64 of bytes 0 to 55
  *
  * and goes on with records, each at a multiple of 8:
  *
- *    0  length      4  of the body
- *    4  type        2
- *    6  (zero)      2
- *    8  seq         8  of the message that it is about, or 0
- *   16  checksum    8  XXH3-64 of bytes 0 to 15 and the body, seeded with id XOR offset
+ *    0  checksum    8  XXH3-64 of all that follows but the padding, XOR place
+ *    8  length      4  of the body
+ *   12  type        2
+ *   14  (zero)      2
+ *   16  seq         8  of the message that it is about, or 0
  *   24  body, padded with zeros to a multiple of 8
  *
- * The seed makes what an earlier use of the file left behind invalid without wiping it.
+ * The place is (id XOR offset) times 0x9E3779B185EBCA87, an odd number, so that no two places
+ * have the same: what an earlier use of the file left behind is invalid without being wiped.
+ * For the same reason ids grow by random steps: one that a power cut took away with the head
+ * of its segment, but not with all that came behind, is not given out again.
  */
 enum {
-	SEGMENT_VERSION = 1,
+	SEGMENT_VERSION = 2,
 	SEGMENT_HEADER_SIZE = 64,
 	RECORD_HEADER_SIZE = 24,
 	RECORD_MAX_BODY = 64 * 1024,
@@ -49,11 +52,12 @@ enum record_type {
 	RECORD_DROPPED = 7,  /* a range of messages that had to be given up */
 	RECORD_RESERVE = 8,  /* sequence numbers that may be used before they are synced */
 	RECORD_BOOT = 9,     /* from here on written by another boot of the machine */
+	RECORD_CLOCK = 10,   /* the wall clock is right from here on in this boot */
 };
 
 struct segment_header {
 	uint32_t version, size;
-	uint64_t id, first_seq;
+	uint64_t id, first_seq, begun_us;
 	uint8_t spool[SPOOL_ID_SIZE];
 };
 
@@ -64,7 +68,7 @@ struct record {
 	uint32_t length;
 };
 
-/* A body in up to two pieces, so that a message's text need not be copied before. */
+/* A body is given in pieces, so that a message's text need not be copied before. */
 struct piece {
 	const void *bytes;
 	size_t length;
@@ -75,7 +79,7 @@ void segment_header_encode(const struct segment_header *header,
 
 /*
  * 0; -ENOENT where there never was a header (zeros); -EBADMSG where it is damaged;
- * -EPROTONOSUPPORT for a version that is newer than this program (version is filled in).
+ * -EPROTONOSUPPORT for another version of the layout (version is filled in).
  */
 int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 			  struct segment_header *header) _must_check_;
@@ -96,6 +100,9 @@ size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64
  */
 ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t n,
 		      struct record *record) _must_check_;
+
+/* The same for a record that this process has encoded and that never left its memory. */
+size_t record_look(const uint8_t *bytes, struct record *record);
 
 /* Little-endian fields. */
 void put_u16(uint8_t *bytes, uint16_t value);

@@ -71,14 +71,17 @@ struct session {
 	struct connecting *connecting;
 	int event;
 	sd_event_source *event_source, *socket_source, *timer;
+	uint32_t socket_events; /* what socket_source waits for */
 	uint64_t link_since_us;
 	unsigned attempts; /* without success */
 	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
 	bool greeted;      /* `online` was published on this link */
+	bool is_paced;     /* the spool gave no more, or holds the rest back for its pace */
 
 	unsigned window;   /* most messages in flight on this link */
 	uint8_t max_qos;
 	uint16_t last_mid; /* where the client's counter stands */
+	bool watches_log;  /* of this client */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
 	char status[STATUS_MAX], trouble[STATUS_MAX];
@@ -91,20 +94,21 @@ static int begin_attempt(struct session *session);
 static mosquitto_property *message_properties(const struct session *session, uint64_t seq)
 {
 	mosquitto_property *properties = NULL;
-	char text[24];
+	char digits[24];
+	struct text text = { .data = digits, .size = sizeof(digits) };
 
 	if (!session->conf->broker.mqtt5)
 		return NULL;
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)seq);
+	text_addu(&text, seq, 1);
 	if (mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
-					       text))
+					       digits))
 		mosquitto_property_free_all(&properties);
 	return properties;
 }
 
 /* Hands a message to the library. A MOSQ_ERR code; *mid is its packet identifier. */
 static int publish(struct session *session, const struct message *message, uint8_t qos,
-		   int64_t time_ms, int *mid)
+		   int *mid)
 {
 	struct text payload = { .data = session->payload, .size = PAYLOAD_MAX };
 	mosquitto_property *properties = message_properties(session, message->seq);
@@ -113,13 +117,23 @@ static int publish(struct session *session, const struct message *message, uint8
 
 	memcpy(topic, message->topic, message->topic_length);
 	topic[message->topic_length] = '\0';
-	message_payload(message, time_ms, &payload);
+	message_payload(message, &payload);
 	rc = mosquitto_publish_v5(session->client, mid, topic, payload.length, payload.data,
 				  qos, message->retain, properties);
 	mosquitto_property_free_all(&properties);
 	if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
 		session->last_mid = *mid;
 	return rc;
+}
+
+static void on_log(struct mosquitto *client, void *data, int level, const char *line);
+
+/* For PUBREC, which only QoS 2 has: the library makes a line for each packet then. */
+static void watch_log(struct session *session)
+{
+	if (!session->watches_log)
+		mosquitto_log_callback_set(session->client, on_log);
+	session->watches_log = true;
 }
 
 /* The library will not take it, now or ever: too large for the broker, topic not valid. */
@@ -131,19 +145,22 @@ static void set_aside(struct session *session, uint64_t seq, int rc)
 }
 
 static void send_message(struct session *session, const struct message *message,
-			 const struct place *place, int64_t time_ms)
+			 const struct place *place)
 {
 	uint8_t qos = message->qos < session->max_qos ? message->qos : session->max_qos;
-	int mid = 0, rc = publish(session, message, qos, time_ms, &mid);
+	int mid = 0, rc = publish(session, message, qos, &mid);
 	struct flight flight = {
 		.seq = message->seq, .segment = place->segment, .offset = place->offset,
-		.mid = mid, .qos = qos, .state = FLIGHT_SENT, .time_ms = time_ms,
+		.mid = mid, .qos = qos, .state = FLIGHT_SENT,
+		.time_ms = message->time_ms, .clock = message->clock,
 	};
 
 	if (rc == MOSQ_ERR_NOMEM) {
 		session->lost = rc;
 		return;
 	}
+	if (qos == 2)
+		watch_log(session);
 	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
 		set_aside(session, flight.seq, rc);
 		return;
@@ -174,7 +191,7 @@ static void send_again(struct session *session)
 		if (spool_read(session->spool, &flight, &message) < 0)
 			spool_damaged(session->spool, flight.seq);
 		else
-			send_message(session, &message, &place, flight.time_ms);
+			send_message(session, &message, &place);
 		flights = spool_flights(session->spool, &count);
 	}
 }
@@ -189,7 +206,7 @@ static void publish_status(struct session *session, const char *status)
 	session->last_mid = mid;
 }
 
-bool session_feed(struct session *session)
+bool session_feed(struct session *session, bool hold)
 {
 	unsigned unacknowledged = 0;
 
@@ -200,7 +217,8 @@ bool session_feed(struct session *session)
 		send_again(session);
 		session->greeted = true;
 	}
-	while (!session->lost) {
+	session->is_paced = false;
+	while (!session->lost && !hold) {
 		size_t count;
 		const struct flight *flights = spool_flights(session->spool, &count);
 		struct message message;
@@ -209,13 +227,22 @@ bool session_feed(struct session *session)
 		if (count >= session->window ||
 		    !resume_may_publish(flights, count, session->last_mid))
 			return false;
-		if (spool_next(session->spool, &message, &place) <= 0)
+		if (spool_next(session->spool, &message, &place) <= 0) {
+			session->is_paced = true;
 			return false;
-		send_message(session, &message, &place, clock_message_ms(&message));
+		}
+		send_message(session, &message, &place);
 		if (message.qos == 0 && ++unacknowledged == UNACKNOWLEDGED_A_TURN)
 			return true;
 	}
-	return true;
+	return session->lost;
+}
+
+uint64_t session_due_us(const struct session *session)
+{
+	if (session->link != LINK_UP || !session->is_paced)
+		return UINT64_MAX;
+	return spool_pace_due_us(session->spool);
 }
 
 bool session_is_busy(const struct session *session)
@@ -347,6 +374,7 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	session->link_since_us = clock_monotonic_us();
 	session->greeted = false;
 	session->trouble[0] = '\0';
+	spool_link_up(session->spool);
 	spool_flights(session->spool, &count);
 	log_notice("broker %s:%u: connected, session %s, %zu messages in doubt, %llu waiting",
 		   broker->host, broker->port, present ? "resumed" : "new", count,
@@ -457,8 +485,10 @@ void session_write(struct session *session)
 			note_result(session, mosquitto_loop_write(session->client, 1));
 		if (!session->lost && mosquitto_want_write(session->client))
 			events |= EPOLLOUT;
-		if (!session->lost)
+		if (!session->lost && events != session->socket_events) {
+			session->socket_events = events;
 			sd_event_source_set_io_events(session->socket_source, events);
+		}
 	}
 	deal_with_loss(session);
 }
@@ -563,6 +593,7 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 	r = sd_event_add_io(session->loop, &session->socket_source,
 			    mosquitto_socket(session->client), EPOLLIN | EPOLLOUT, on_socket,
 			    session);
+	session->socket_events = EPOLLIN | EPOLLOUT;
 	if (r < 0) {
 		link_failed(session, strerror(-r));
 		return 0;
@@ -693,7 +724,7 @@ static int new_client(struct session *session)
 	mosquitto_connect_v5_callback_set(client, on_connect);
 	mosquitto_disconnect_v5_callback_set(client, on_disconnect);
 	mosquitto_publish_v5_callback_set(client, on_publish);
-	mosquitto_log_callback_set(client, on_log);
+	session->watches_log = false;
 	if (mosquitto_will_set(client, session->status_topic, strlen("offline"), "offline", 1,
 			       true))
 		return -EINVAL;
@@ -721,7 +752,7 @@ static int resume_flight(struct session *session, const struct flight *flight)
 		spool_damaged(session->spool, flight->seq);
 		return 0;
 	}
-	rc = publish(session, &message, flight->qos, flight->time_ms, &mid);
+	rc = publish(session, &message, flight->qos, &mid);
 	if (rc != MOSQ_ERR_NO_CONN && rc != MOSQ_ERR_SUCCESS)
 		return rc == MOSQ_ERR_NOMEM ? -ENOMEM : -EINVAL;
 	assert(mid == flight->mid);
@@ -743,6 +774,9 @@ static int resume(struct session *session)
 		return -ENOMEM;
 	if (count)
 		memcpy(flights, known, count * sizeof(*flights));
+	for (size_t i = 0; i < count; i++)
+		if (flights[i].qos == 2)
+			watch_log(session);
 	n = resume_plan(flights, count, last_mid, steps, &burn_last);
 	for (size_t i = 0; i < n; i++) {
 		int r;

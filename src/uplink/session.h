@@ -26,9 +26,12 @@ bool session_free(struct session *session);
  * A turn of the uplink is session_feed(), spool_commit(), session_write(): messages from the
  * spool are handed to the library as far as the window allows, noted, made durable, and only
  * then do their packets leave. session_feed() returns true when there is more to do at once.
+ * With `hold` no new message goes out yet.
  */
-bool session_feed(struct session *session);
+bool session_feed(struct session *session, bool hold);
 void session_write(struct session *session);
+/* When session_feed() has something to do again by itself (CLOCK_MONOTONIC); UINT64_MAX. */
+uint64_t session_due_us(const struct session *session);
 
 /* Says good-bye to the broker, so that it does not publish the last will. */
 void session_leave(struct session *session);

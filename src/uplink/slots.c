@@ -12,8 +12,10 @@
 enum {
 	SEGMENT_MAX = 4 * 1024 * 1024,
 	SEGMENT_MIN = 256 * 1024,
-	/* Two for messages, and two for the steps of the handshake. */
+	/* Two for messages, and two for the steps of the handshake; where there is room, more,
+	 * so that little has to be given up at once. */
 	SLOTS_MIN = 4,
+	SLOTS_WANTED = 16,
 	NAME_SIZE = sizeof("4294967295.seg.damaged"),
 };
 
@@ -96,7 +98,7 @@ void slots_free_finished(struct slots *slots, uint64_t oldest_seq)
 
 static uint32_t segment_size(uint64_t max_bytes)
 {
-	uint64_t size = max_bytes / SLOTS_MIN;
+	uint64_t size = max_bytes / SLOTS_WANTED;
 
 	if (size > SEGMENT_MAX)
 		size = SEGMENT_MAX;
@@ -143,13 +145,12 @@ int slots_have_free(struct slots *slots)
 	return slots_available(slots) ? make_slot(slots) : -ENOSPC;
 }
 
-void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq)
+void slots_take(struct slots *slots, const struct slot *slot)
 {
-	struct slot *slot = &slots->slots[slots->used++];
-
-	slot->id = slots->newest = id;
-	slot->first_seq = first_seq;
-	slot->end = 0;
+	slots->slots[slots->used] = *slot;
+	slots->slots[slots->used].end = 0;
+	slots->used++;
+	slots->newest = slot->id;
 }
 
 /* --- finding them --- */
@@ -175,22 +176,37 @@ static int scan_unused(struct slots *slots, const char *name, const struct slot 
 	return 0;
 }
 
-static int scan_file(struct slots *slots, const char *name, unsigned number)
+static int read_header(const struct slots *slots, struct slot *slot,
+		       struct segment_header *header)
 {
+	_cleanup_close_ int fd = slot_open(slots, slot);
 	uint8_t bytes[SEGMENT_HEADER_SIZE] = { 0 };
-	struct segment_header header;
-	struct slot slot = { .number = number };
-	_cleanup_close_ int fd = -1;
 	struct stat st;
-	int r;
 
-	fd = slot_open(slots, &slot);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0 || pread(fd, bytes, sizeof(bytes), 0) < 0)
 		return -errno;
-	slot.size = st.st_size < SEGMENT_MAX ? st.st_size : SEGMENT_MAX;
-	r = segment_header_decode(bytes, &header);
+	slot->size = st.st_size < SEGMENT_MAX ? st.st_size : SEGMENT_MAX;
+	return segment_header_decode(bytes, header);
+}
+
+/* Before anything is touched. */
+static int check_version(struct slots *slots, _unused_ const char *name, unsigned number)
+{
+	struct slot slot = { .number = number };
+	struct segment_header header;
+	int r = read_header(slots, &slot, &header);
+
+	return r == -ENOENT || r == -EBADMSG ? 0 : r;
+}
+
+static int scan_file(struct slots *slots, const char *name, unsigned number)
+{
+	struct slot slot = { .number = number };
+	struct segment_header header;
+	int r = read_header(slots, &slot, &header);
+
 	if (r == -ENOENT)
 		return scan_unused(slots, name, &slot);
 	if (r == -EBADMSG)
@@ -202,6 +218,7 @@ static int scan_file(struct slots *slots, const char *name, unsigned number)
 			  slot.size, header.size);
 	slot.id = header.id;
 	slot.first_seq = header.first_seq;
+	slot.begun_us = header.begun_us;
 	r = add_slot(slots, &slot);
 	if (r == 0 && header.id > slots->newest) {
 		slots->newest = header.id;
@@ -222,10 +239,12 @@ static int compare_slots(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static int scan_names(struct slots *slots, DIR *directory)
+static int scan_names(struct slots *slots, DIR *directory,
+		      int (*visit)(struct slots *slots, const char *name, unsigned number))
 {
 	struct dirent *entry;
 
+	rewinddir(directory);
 	while ((errno = 0, entry = readdir(directory))) {
 		unsigned number;
 		char name[NAME_SIZE];
@@ -236,7 +255,7 @@ static int scan_names(struct slots *slots, DIR *directory)
 		slot_name(number, name);
 		if (strcmp(name, entry->d_name))
 			continue;
-		r = scan_file(slots, name, number);
+		r = visit(slots, name, number);
 		if (r < 0)
 			return r;
 	}
@@ -257,7 +276,9 @@ int slots_scan(struct slots *slots)
 		close(fd);
 		return r;
 	}
-	r = scan_names(slots, directory);
+	r = scan_names(slots, directory, check_version);
+	if (r == 0)
+		r = scan_names(slots, directory, scan_file);
 	closedir(directory);
 	if (r < 0)
 		return r;

@@ -9,7 +9,7 @@
 struct slot {
 	unsigned number; /* in the file's name, NNNN.seg */
 	uint32_t size;
-	uint64_t id, first_seq; /* from its header; id 0: free */
+	uint64_t id, first_seq, begun_us; /* from its header; id 0: free */
 	uint32_t end; /* behind its last record, where that is known, else 0 */
 };
 
@@ -55,5 +55,5 @@ size_t slots_available(const struct slots *slots);
  */
 int slots_have_free(struct slots *slots) _must_check_;
 
-/* Takes the free slot behind those in use, as the one that is written now. */
-void slots_take(struct slots *slots, uint64_t id, uint64_t first_seq);
+/* Takes the free slot behind those in use, as it is now, as the one that is written. */
+void slots_take(struct slots *slots, const struct slot *slot);

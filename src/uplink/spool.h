@@ -9,9 +9,10 @@ struct spool;
 
 /*
  * Opens the spool in `conf->directory`, which is made where it does not exist. -EBUSY:
- * another process has it. -EPROTONOSUPPORT: written by a newer version, left untouched. Other
+ * another process has it. -EPROTONOSUPPORT: written by another version, left untouched. Other
  * -errno from the file system. What was damaged is skipped, counted and logged, not an error.
- * With `read_only` nothing is locked or written, and -ENOENT tells that there is no spool.
+ * With `read_only` nothing is locked or written, and -ENOENT tells that there is no spool;
+ * a process that has it may go on with it meanwhile.
  */
 int spool_open(const struct spool_conf *conf, bool read_only,
 	       struct spool **spool) _must_check_;
@@ -23,10 +24,12 @@ int spool_close(struct spool *spool);
 void spool_free(struct spool *spool);
 DEFINE_CLEANUP(struct spool *, spool_free)
 
+/* --- taking in --- */
+
 /*
- * Takes a message in: numbers it (message->seq) and copies it. It reaches the disk with the
- * next spool_commit(). -ENOSPC: the spool is full and keeps what it has (it is counted and
- * becomes part of the loss), or there is no disk to write to.
+ * Takes a message in: numbers it (message->seq) and copies it. It outlives the process with
+ * the next spool_commit(). -ENOSPC: the spool is full and keeps what it has (it is counted
+ * and becomes part of the loss), or there is no disk to write to.
  */
 int spool_append(struct spool *spool, struct message *message) _must_check_;
 
@@ -38,11 +41,33 @@ const struct loss *spool_loss(const struct spool *spool);
 void spool_note_loss(struct spool *spool, const struct loss *loss);
 
 /*
- * The next waiting message that is not in flight, in order, and where it stands. 1; 0 when
- * there is none; -errno. Valid until the next call on the spool; asked for again, the next
- * one comes, so it must be given to spool_sent() or spool_finished().
+ * Looks whether the wall clock has become right, and notes what that says about the times of
+ * this boot. True once it is: messages that go out from then on say the right time.
+ */
+bool spool_note_clock(struct spool *spool);
+
+/* Gives up what has waited longer than it was to, as far as whole segments of it. */
+void spool_expire(struct spool *spool);
+/* Gives up the waiting messages among these numbers, by hand; how many those were. */
+uint64_t spool_drop(struct spool *spool, uint64_t from, uint64_t to);
+
+/* --- what goes out next --- */
+
+/*
+ * A link is up. What waits now is the backlog: with `drain_rate` it is sent at that pace, and
+ * with order "live-first" what is taken in from now on is sent before it.
+ */
+void spool_link_up(struct spool *spool);
+
+/*
+ * The message that goes out next, of those that wait and are not in flight, and where it
+ * stands. 1; 0 when there is none, or none yet; -errno. Valid until the next call on the
+ * spool; asked for again, the next one comes, so it must be given to spool_sent() or
+ * spool_finished(). Messages that are too old are given up on the way.
  */
 int spool_next(struct spool *spool, struct message *message, struct place *place) _must_check_;
+/* When spool_next() has one again (CLOCK_MONOTONIC) where it holds the pace; UINT64_MAX. */
+uint64_t spool_pace_due_us(const struct spool *spool);
 
 /* The message of a flight, as spool_next() gave it. 0, or -ENOENT where it is damaged. */
 int spool_read(struct spool *spool, const struct flight *flight,
@@ -74,15 +99,47 @@ void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason);
 void spool_finished(struct spool *spool, uint64_t seq);
 void spool_damaged(struct spool *spool, uint64_t seq);
 
+/* --- commit --- */
+
 /*
- * Writes what has been noted, with one write, and syncs it when the sync setting or a
- * QoS 2 step asks for it. A failure is logged once and what was noted is kept in memory and
- * tried again with the next call; -errno tells of it.
+ * What has been noted outlives the process from now on; it is written to the disk and synced
+ * when the sync setting or a QoS 2 step asks for it. A failure is logged once and what was
+ * noted is kept in memory and tried again with the next call; -errno tells of it.
  */
 int spool_commit(struct spool *spool, uint64_t now_us) _must_check_;
 /* When spool_commit() has to be called at the latest (CLOCK_MONOTONIC), or UINT64_MAX. */
 uint64_t spool_sync_due_us(const struct spool *spool);
 
+/* --- looking at it --- */
+
 struct spool_sums spool_sums(const struct spool *spool);
 /* The numbers in use: the first that may still wait, and the one given out next. */
 void spool_range(const struct spool *spool, uint64_t *oldest, uint64_t *next);
+
+/* What there is to know of a spool besides its sums. */
+struct spool_state {
+	uint8_t id[SPOOL_ID_SIZE];
+	uint64_t disk_bytes, used_bytes; /* of all segment files; of those in use */
+	size_t segments;                 /* in use */
+	size_t in_flight;
+	uint32_t boot;       /* boots of the machine that it has seen */
+	bool clock_is_right; /* or was, in this boot */
+	bool failing;        /* the disk does not take what is written */
+	bool in_memory;      /* what no sync is owed for stands in memory (tail.h) */
+};
+struct spool_state spool_state(const struct spool *spool);
+
+/*
+ * Walks through the segments from the oldest message that waits on, with or without those
+ * that are finished. `visit` is called for each message with whether it waits; it returns
+ * false to stop. Damage that is met is counted, in `damaged` bytes, and not noted anywhere.
+ * 0 or -errno.
+ */
+struct spool_walk {
+	bool (*visit)(void *data, const struct message *message, bool waits);
+	/* Of `total` bytes so far; may be NULL. */
+	void (*progress)(void *data, uint64_t done, uint64_t total);
+	void *data;
+	uint64_t records, damaged; /* set by the walk */
+};
+int spool_walk(struct spool *spool, struct spool_walk *walk) _must_check_;

@@ -31,11 +31,14 @@ struct uplink {
 	struct queue *queue;
 	struct spool *spool;
 	sd_event *loop;
-	sd_event_source *queue_source, *stop_source, *sync_timer, *second_timer;
+	sd_event_source *queue_source, *stop_source, *turn_timer, *second_timer;
+	uint64_t turn_due_us; /* what turn_timer is set to */
 	struct session *session;
 	char *loss_topic;
 	uint64_t loss_due_us; /* the next `loss` message not before */
+	uint64_t clock_due_us; /* messages wait no longer for the clock to be set right */
 	int stop_event;
+	bool queue_is_ready;
 	bool stopping;
 	bool left_behind;
 	pthread_t thread;
@@ -53,7 +56,9 @@ static void take_queue(struct uplink *uplink)
 	struct message message;
 	uint64_t lost;
 
-	queue_clear(uplink->queue);
+	if (uplink->queue_is_ready)
+		queue_clear(uplink->queue);
+	uplink->queue_is_ready = false;
 	while (queue_pop(uplink->queue, &message))
 		(void)!spool_append(uplink->spool, &message); /* counted there */
 	lost = queue_take_lost(uplink->queue);
@@ -73,18 +78,16 @@ static const char *const loss_words[LOSS_WHY_COUNT] = {
 	[LOSS_POWER_CUT] = "power cut",
 	[LOSS_DAMAGED] = "damaged",
 	[LOSS_QUEUE] = "disk too slow",
+	[LOSS_AGE] = "too old",
+	[LOSS_USER] = "dropped by hand",
 };
 
 static void add_time(struct text *body, const char *key, int64_t time_ms)
 {
-	time_t seconds = time_ms / 1000;
-	struct tm utc;
-
-	if (!time_ms || !gmtime_r(&seconds, &utc))
+	if (!time_ms)
 		return;
-	text_addf(body, ",\"%s\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", key,
-		  utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-		  utc.tm_sec, (int)(time_ms % 1000));
+	text_addf(body, ",\"%s\":", key);
+	message_iso_time(time_ms, body);
 }
 
 /* Tells of readings that had to be given up: {"count":…,"from":…,"to":…,"why":…}. */
@@ -117,13 +120,28 @@ static void tell_loss(struct uplink *uplink, uint64_t now_us)
 
 /* --- turns --- */
 
-static void set_sync_timer(struct uplink *uplink)
+static void set_turn_timer(struct uplink *uplink)
 {
 	uint64_t due_us = spool_sync_due_us(uplink->spool);
+	uint64_t session_us = session_due_us(uplink->session);
 
-	sd_event_source_set_time(uplink->sync_timer, due_us);
-	sd_event_source_set_enabled(uplink->sync_timer,
+	if (session_us < due_us)
+		due_us = session_us;
+	if (due_us == uplink->turn_due_us)
+		return;
+	uplink->turn_due_us = due_us;
+	sd_event_source_set_time(uplink->turn_timer, due_us);
+	sd_event_source_set_enabled(uplink->turn_timer,
 				    due_us == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+/* Most times need no mending where the clock is given a while to be set right. */
+static bool waits_for_clock(struct uplink *uplink, uint64_t now_us)
+{
+	if (uplink->clock_due_us &&
+	    (now_us >= uplink->clock_due_us || spool_note_clock(uplink->spool)))
+		uplink->clock_due_us = 0;
+	return uplink->clock_due_us;
 }
 
 /* True when there is more to do without waiting for anything. */
@@ -134,11 +152,11 @@ static bool turn(struct uplink *uplink)
 
 	take_queue(uplink);
 	tell_loss(uplink, now_us);
-	more = session_feed(uplink->session);
+	more = session_feed(uplink->session, waits_for_clock(uplink, now_us));
 	/* While the disk takes nothing the gateway runs on from memory, and has said so. */
 	(void)!spool_commit(uplink->spool, now_us);
 	session_write(uplink->session);
-	set_sync_timer(uplink);
+	set_turn_timer(uplink);
 	atomic_fetch_add_explicit(&uplink->turns, 1, memory_order_relaxed);
 	return more;
 }
@@ -190,20 +208,26 @@ static void *uplink_thread(void *data)
 
 /* What these sources bring is dealt with by the turn that follows. */
 static int on_queue(_unused_ sd_event_source *source, _unused_ int fd,
-		    _unused_ uint32_t events, _unused_ void *data)
+		    _unused_ uint32_t events, void *data)
 {
+	((struct uplink *)data)->queue_is_ready = true;
 	return 0;
 }
 
-static int on_sync_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
-			 _unused_ void *data)
+static int on_turn_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
+			 void *data)
 {
+	((struct uplink *)data)->turn_due_us = UINT64_MAX;
 	return 0;
 }
 
 static int on_second(sd_event_source *source, _unused_ uint64_t time_us, void *data)
 {
-	describe(data);
+	struct uplink *uplink = data;
+
+	(void)spool_note_clock(uplink->spool);
+	spool_expire(uplink->spool);
+	describe(uplink);
 	sd_event_source_set_time(source, clock_monotonic_us() + SECOND_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -227,7 +251,7 @@ static void uplink_free(struct uplink *uplink)
 		return;
 	sd_event_source_disable_unref(uplink->queue_source);
 	sd_event_source_disable_unref(uplink->stop_source);
-	sd_event_source_disable_unref(uplink->sync_timer);
+	sd_event_source_disable_unref(uplink->turn_timer);
 	sd_event_source_disable_unref(uplink->second_timer);
 	(void)session_free(uplink->session);
 	spool_free(uplink->spool);
@@ -248,8 +272,8 @@ static int add_sources(struct uplink *uplink)
 		r = sd_event_add_io(uplink->loop, &uplink->stop_source, uplink->stop_event,
 				    EPOLLIN, on_stop, uplink);
 	if (r >= 0)
-		r = sd_event_add_time(uplink->loop, &uplink->sync_timer, CLOCK_MONOTONIC,
-				      UINT64_MAX, 0, on_sync_timer, uplink);
+		r = sd_event_add_time(uplink->loop, &uplink->turn_timer, CLOCK_MONOTONIC,
+				      UINT64_MAX, 0, on_turn_timer, uplink);
 	if (r >= 0)
 		r = sd_event_add_time(uplink->loop, &uplink->second_timer, CLOCK_MONOTONIC, 0,
 				      0, on_second, uplink);
@@ -265,7 +289,8 @@ static int open_spool(struct uplink *uplink)
 	if (r == -EBUSY)
 		log_error("spool %s: another postbus has it", directory);
 	else if (r == -EPROTONOSUPPORT)
-		log_error("spool %s: written by a newer postbus; left untouched", directory);
+		log_error("spool %s: written by another version of postbus; left untouched",
+			  directory);
 	else if (r < 0)
 		log_error("spool %s: %s", directory, strerror(-r));
 	if (r < 0)
@@ -286,6 +311,8 @@ int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **r
 	pthread_mutex_init(&uplink->lock, NULL);
 	uplink->conf = conf;
 	uplink->queue = queue;
+	uplink->turn_due_us = UINT64_MAX;
+	uplink->clock_due_us = clock_monotonic_us() + conf->publish.clock_wait_us;
 	uplink->stop_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (uplink->stop_event < 0 ||
 	    asprintf(&uplink->loss_topic, "%s/loss", conf->gateway) < 0)

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spool_state.h - what the files that make up the spool share; nobody else's business. */
+#pragma once
+
+#include "uplink/spool.h"
+
+enum {
+	/* Steps noted in one record at most. */
+	STEPS_MAX = 1024,
+	/* Sequence numbers that may be used without a sync, with a sync interval. */
+	RESERVE = 2048,
+};
+
+/* Steps of one kind that stand in the ledger and not yet in a record. */
+struct steps {
+	uint8_t *bytes;
+	size_t count;
+};
+
+/* Messages in the order of the journal. */
+struct stream {
+	struct cursor cursor;
+	uint64_t expected_seq; /* of the message read next, where none is missing */
+};
+
+struct spool {
+	char *path;
+	int directory, lock;
+	bool read_only;
+	uint64_t sync_us, max_age_us;
+	enum spool_when_full when_full;
+	enum spool_order order;
+	unsigned drain_rate;
+	struct ledger ledger;
+	struct journal journal;
+	struct steps released, acked, sent;
+
+	struct loss unrecorded;     /* part of the loss that no record tells of yet, … */
+	uint64_t unrecorded_due_us; /* … and when one is to */
+	uint64_t begun_us;          /* when the segment that is written was begun */
+	uint64_t recorded_oldest;   /* messages below it are finished by records */
+	bool restart;               /* steps went unrecorded: a checkpoint has to hold them */
+	bool failing;               /* the disk does not take what is written */
+
+	/* What the next commit has to sync, and when the one after: see commit.c. */
+	bool barrier;
+	uint64_t owed_since_us;     /* an unfinished message waits for a sync; 0: none */
+	uint64_t later_seq;         /* once all below it are finished, … */
+	uint64_t later_us;          /* … it is since this time; 0: not known */
+	uint64_t erase_since_us;    /* what the disk still holds as waiting is finished */
+	uint64_t synced_seq;        /* messages below it are on the disk */
+
+	/* What goes out next: see drain.c. */
+	struct stream backlog, live;
+	bool is_live;          /* `live` is apart from `backlog`, and goes first */
+	uint64_t live_seq;     /* it began with this message */
+	uint64_t backlog_end;  /* messages below it waited when the link came up */
+	uint64_t pace_us;      /* when the next of the backlog is due */
+	struct cursor lookup;
+};
+
+/* No message waits. */
+static inline bool spool_is_empty(const struct spool *spool)
+{
+	return spool->ledger.oldest_seq == spool->ledger.next_seq;
+}
+
+/* room.c - has room for a record of that size, in this segment or the next. */
+int spool_make_room(struct spool *spool, size_t size, bool for_message) _must_check_;
+/* Begins a segment, whose checkpoint holds all steps that had no record yet. */
+int spool_rotate(struct spool *spool, bool for_message) _must_check_;
+/* With a tail, and nothing waiting: replaces what is in it by a checkpoint. */
+int spool_start_over(struct spool *spool) _must_check_;
+
+/* steps.c - puts the steps so far into records. What fails a checkpoint makes good later. */
+int spool_record_steps(struct spool *spool) _must_check_;
+
+/* spool.c - adds a record of its own kind. A failure is made good by a checkpoint later. */
+void spool_record(struct spool *spool, enum record_type type, uint64_t seq,
+		  const uint8_t *bytes, size_t length);
+/* Messages that wait are given up: noted, recorded, counted; how many those were. */
+uint64_t spool_give_up(struct spool *spool, const struct loss *loss);
+
+/* commit.c - notes that so many numbers more may be used before they are synced. */
+int spool_reserve(struct spool *spool, uint64_t count) _must_check_;
+/* Says once that the disk does not take what is written, or does again. */
+void spool_note_disk(struct spool *spool, int error);
+
+/*
+ * recovery.c - the ledger as the journal has it, or a new spool. -EAGAIN, where `patient`:
+ * a process was about to begin a segment, look again.
+ */
+int spool_recover(struct spool *spool, bool patient) _must_check_;

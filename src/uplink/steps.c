@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* steps.c - the handshake's steps, noted in the spool. */
+#include "base/log.h"
+#include "uplink/bodies.h"
+#include "uplink/spool_state.h"
+
+static int add_steps(struct spool *spool, struct steps *steps, enum record_type type,
+		     size_t size)
+{
+	struct piece body = { steps->bytes, steps->count * size };
+	int r;
+
+	if (!steps->count)
+		return 0;
+	r = spool_make_room(spool, record_size(body.length), false);
+	/* A checkpoint that was just made holds them. */
+	if (r < 0 || !steps->count)
+		return r;
+	r = journal_add(&spool->journal, type, 0, &body, 1);
+	if (r == 0)
+		steps->count = 0;
+	return r;
+}
+
+int spool_record_steps(struct spool *spool)
+{
+	int r = add_steps(spool, &spool->sent, RECORD_SENT, FLIGHT_ENCODED_SIZE);
+
+	if (r == 0)
+		r = add_steps(spool, &spool->released, RECORD_RELEASED, 8);
+	if (r == 0)
+		r = add_steps(spool, &spool->acked, RECORD_DONE, 8);
+	if (r == 0 && spool->restart)
+		r = spool_make_room(spool, 0, false);
+	if (r == 0)
+		spool->recorded_oldest = spool->ledger.oldest_seq;
+	if (r < 0) {
+		spool->restart = true;
+		spool->released.count = spool->acked.count = spool->sent.count = 0;
+	}
+	return r;
+}
+
+static uint8_t *next_step(struct spool *spool, struct steps *steps, size_t size)
+{
+	if (steps->count == STEPS_MAX)
+		(void)!spool_record_steps(spool);
+	return steps->bytes + steps->count++ * size;
+}
+
+static void note_seq(struct spool *spool, struct steps *steps, uint64_t seq)
+{
+	put_u64(next_step(spool, steps, 8), seq);
+}
+
+int spool_sent(struct spool *spool, const struct flight *flight)
+{
+	int r = ledger_add_flight(&spool->ledger, flight);
+
+	if (r < 0)
+		return r;
+	flight_encode(flight, next_step(spool, &spool->sent, FLIGHT_ENCODED_SIZE));
+	if (flight->qos == 2)
+		spool->barrier = true;
+	return 0;
+}
+
+bool spool_released(struct spool *spool, uint16_t mid)
+{
+	struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
+
+	if (!flight || flight->qos != 2)
+		return false;
+	if (flight->state != FLIGHT_RELEASED) {
+		flight->state = FLIGHT_RELEASED;
+		note_seq(spool, &spool->released, flight->seq);
+	}
+	spool->barrier = true;
+	return true;
+}
+
+/* What a sync is owed for may have become less: see commit.c. */
+static void note_finished(struct spool *spool, uint64_t seq)
+{
+	const struct ledger *ledger = &spool->ledger;
+
+	if (seq < spool->synced_seq && !spool->erase_since_us)
+		spool->erase_since_us = clock_monotonic_us();
+	if (!spool->owed_since_us)
+		return;
+	if (ledger->oldest_seq == ledger->next_seq) {
+		spool->owed_since_us = spool->later_us = 0;
+	} else if (spool->later_us && ledger->oldest_seq >= spool->later_seq) {
+		spool->owed_since_us = spool->later_us;
+		spool->later_us = 0;
+	}
+}
+
+void spool_finished(struct spool *spool, uint64_t seq)
+{
+	if (ledger_acked(&spool->ledger, seq) < 0)
+		log_error("spool %s: no memory to note an acknowledgement", spool->path);
+	note_seq(spool, &spool->acked, seq);
+	note_finished(spool, seq);
+}
+
+bool spool_acked(struct spool *spool, uint16_t mid)
+{
+	const struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
+
+	if (!flight)
+		return false;
+	spool_finished(spool, flight->seq);
+	return true;
+}
+
+void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason)
+{
+	uint8_t bytes[8] = { 0 };
+
+	put_u32(bytes, reason);
+	if (ledger_refused(&spool->ledger, seq) < 0)
+		log_error("spool %s: no memory to note a refusal", spool->path);
+	spool_record(spool, RECORD_REFUSED, seq, bytes, sizeof(bytes));
+	note_finished(spool, seq);
+}
+
+bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason)
+{
+	const struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
+
+	if (!flight)
+		return false;
+	spool_set_aside(spool, flight->seq, reason);
+	return true;
+}
+
+size_t spool_forget_released(struct spool *spool)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < spool->ledger.flight_count; i++) {
+		struct flight *flight = &ledger_flights(&spool->ledger)[i];
+
+		if (flight->state != FLIGHT_RELEASED)
+			continue;
+		flight->state = FLIGHT_AGAIN;
+		count++;
+	}
+	return count;
+}
+
+const struct flight *spool_flights(const struct spool *spool, size_t *count)
+{
+	*count = spool->ledger.flight_count;
+	return ledger_flights(&spool->ledger);
+}
+
+uint16_t spool_last_mid(const struct spool *spool)
+{
+	return spool->ledger.last_mid;
+}
