@@ -264,7 +264,7 @@ static void test_status_is_published(void **state)
 
 static void test_answers_are_found(void **state)
 {
-	static const char *const faults[] = {"echo", "garbage", "pause=20ms"};
+	static const char *const faults[] = {"echo", "garbage", "pause=5ms"};
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
