@@ -64,7 +64,8 @@ int journal_begin_segment(struct journal *journal, const struct ledger *ledger) 
 
 /*
  * Replaces what is pending by a checkpoint of the ledger, which must say that no message
- * waits. Needs a tail. 0 or -errno, and all is as before. Cursors that were in what is gone
+ * waits. Needs a tail. 0 or -errno, -ENOSPC where the segment has no room for it behind
+ * `written`, and all is as before. Cursors that were in what is gone
  * are to be moved to `written`.
  */
 int journal_start_over(struct journal *journal, const struct ledger *ledger) _must_check_;

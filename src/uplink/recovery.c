@@ -105,19 +105,39 @@ static int replay_left(struct spool *spool, const struct left *left)
 	return journal_restore_pending(&spool->journal, left->bytes, done, left->base);
 }
 
+/*
+ * A segment whose head could not be written whole was never used: what was left in memory
+ * belongs to the one before.
+ */
+static int give_back_unused(struct spool *spool, const struct left *left)
+{
+	struct slots *slots = &spool->journal.slots;
+
+	while (left->length && slots->used > 1 &&
+	       slots_current(slots)->id != left->segment) {
+		int r = has_checkpoint(spool, slots_current(slots));
+
+		if (r != 0)
+			return r < 0 ? r : 0;
+		slots_give_back(slots);
+	}
+	return 0;
+}
+
 /* Brings the ledger up to date. *is_bare: the newest segment has no checkpoint. */
 static int replay(struct spool *spool, const struct left *left, bool *is_bare)
 {
 	const struct slots *slots = &spool->journal.slots;
-	const struct slot *newest = slots_current(slots);
-	bool goes_on = left->length && left->segment == newest->id &&
-		       left->base <= newest->size;
-	ssize_t from = find_checkpoint(spool);
+	const struct slot *newest;
 	uint32_t end = SEGMENT_HEADER_SIZE;
-	int r;
+	int r = give_back_unused(spool, left);
+	ssize_t from = r < 0 ? r : find_checkpoint(spool);
+	bool goes_on;
 
 	if (from < 0)
 		return from;
+	newest = slots_current(slots);
+	goes_on = left->length && left->segment == newest->id && left->base <= newest->size;
 	*is_bare = (size_t)from != slots->used - 1;
 	spool->ledger.next_seq = spool->ledger.oldest_seq = slots->slots[from].first_seq;
 	for (size_t i = from; i < slots->used; i++) {

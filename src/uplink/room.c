@@ -136,6 +136,8 @@ int spool_start_over(struct spool *spool)
 
 	boots_prune(&spool->ledger.boots, spool->ledger.oldest_seq);
 	r = journal_start_over(&spool->journal, &spool->ledger);
+	if (r == -ENOSPC)
+		return spool_rotate(spool, false);
 	if (r < 0)
 		return r;
 	nothing_unrecorded(spool);

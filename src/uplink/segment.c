@@ -86,6 +86,9 @@ int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 	header->first_seq = get_u64(bytes + 24);
 	memcpy(header->spool, bytes + 32, SPOOL_ID_SIZE);
 	header->begun_us = get_u64(bytes + 48);
+	/* What no number reaches, and nothing could be reckoned with. */
+	if (header->first_seq >= UINT64_MAX / 2 || header->id >= UINT64_MAX / 2)
+		return -EBADMSG;
 	return 0;
 }
 

@@ -153,6 +153,12 @@ void slots_take(struct slots *slots, const struct slot *slot)
 	slots->newest = slot->id;
 }
 
+void slots_give_back(struct slots *slots)
+{
+	slots->used--;
+	slots->slots[slots->used].id = 0;
+}
+
 /* --- finding them --- */
 
 static int put_aside(struct slots *slots, const char *name, const char *why)

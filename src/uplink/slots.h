@@ -57,3 +57,5 @@ int slots_have_free(struct slots *slots) _must_check_;
 
 /* Takes the free slot behind those in use, as it is now, as the one that is written. */
 void slots_take(struct slots *slots, const struct slot *slot);
+/* The slot that was taken last is free again: nothing is in it. */
+void slots_give_back(struct slots *slots);

@@ -63,9 +63,12 @@ static void walk_pending(struct walker *walker)
 {
 	const struct journal *journal = &walker->spool->journal;
 	uint64_t id = slots_current(&journal->slots)->id;
-	const uint8_t *bytes = journal->memory + (journal->written - journal->base);
 	size_t length = journal_pending(journal), done = 0;
+	const uint8_t *bytes;
 
+	if (!length)
+		return;
+	bytes = journal->memory + (journal->written - journal->base);
 	while (!walker->stopped && done < length) {
 		struct record record;
 		ssize_t n = record_decode(id, journal->written + done, bytes + done,
