@@ -165,8 +165,11 @@ static int put_aside(struct slots *slots, const char *name, const char *why)
 {
 	char aside[NAME_SIZE + sizeof(".damaged")];
 
-	if (slots->read_only)
+	slots->damaged++;
+	if (slots->read_only) {
+		log_error("spool %s: %s: %s", slots->path, name, why);
 		return 0;
+	}
 	snprintf(aside, sizeof(aside), "%s.damaged", name);
 	log_error("spool %s: %s: %s; put aside as %s", slots->path, name, why, aside);
 	return renameat(slots->directory, name, slots->directory, aside) < 0 ? -errno : 0;
@@ -219,6 +222,8 @@ static int scan_file(struct slots *slots, const char *name, unsigned number)
 		return put_aside(slots, name, "its header is damaged");
 	if (r < 0)
 		return r;
+	if (slot.size < header.size)
+		slot.cut = header.size - slot.size;
 	if (slot.size != header.size)
 		log_error("spool %s: %s: cut short: %u of %u bytes are left", slots->path, name,
 			  slot.size, header.size);
