@@ -135,6 +135,7 @@ static void too_long_a_line_ends_the_connection(void **state)
 {
 	_cleanup_free_ char *words = malloc(5001);
 	int fd = connect_to(), other = connect_to();
+	ssize_t n;
 	char byte;
 
 	(void)state;
@@ -142,7 +143,8 @@ static void too_long_a_line_ends_the_connection(void **state)
 	words[5000] = '\0';
 	send_words(fd, words);
 	/* What was not read yet makes it a reset. */
-	assert_true(recv(fd, &byte, 1, 0) <= 0);
+	n = recv(fd, &byte, 1, 0);
+	assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
 	send_words(other, "{\"verb\":\"double\",\"number\":1}\n");
 	assert_answer(other, "{\"double\":2,\"ok\":true}");
 	close(fd);
