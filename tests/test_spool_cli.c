@@ -454,6 +454,8 @@ static void verify_finds_nothing_where_all_is_right(void **state)
 	(void)first;
 	fill(1200);
 	assert_int_equal(run("drop --all --yes"), 0);
+	assert_int_equal(run("status"), 0);
+	assert_has(" in 1 segments that are in use");
 	fill(10);
 	assert_int_equal(run("verify"), 0);
 }
@@ -667,6 +669,30 @@ static void drop_from_a_full_spool(void **state)
 	assert_int_equal(run("verify"), 0);
 	open_spool();
 	assert_in_range(spool_state(spool).disk_bytes, 1, conf.max_bytes);
+}
+
+/* What root does to somebody's spool leaves it that one's. */
+static void drop_as_root_keeps_the_owner(void **state)
+{
+	unsigned count = 0;
+	char path[128];
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(directory, 1234, 4321), 0);
+	fill(500);
+	assert_int_equal(run("drop --yes --all"), 0);
+	for (unsigned i = 0; i < 16; i++) {
+		snprintf(path, sizeof(path), "%s/%04u.seg", directory, i);
+		if (stat(path, &st) < 0)
+			continue;
+		assert_int_equal(st.st_uid, 1234);
+		assert_int_equal(st.st_gid, 4321);
+		count++;
+	}
+	assert_true(count >= 2);
 }
 
 /* A process has the spool and can't be asked. */
@@ -926,6 +952,7 @@ int main(void)
 		spool_test(drop_from_a_spool_that_rests),
 		spool_test(drop_does_not_hide_a_loss),
 		spool_test(drop_from_a_full_spool),
+		spool_test(drop_as_root_keeps_the_owner),
 		spool_test(drop_from_a_spool_that_is_taken),
 		spool_test(drop_asks_on_a_terminal),
 		spool_test(wrong_usage_is_told),
