@@ -470,7 +470,11 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 {
 	struct session *session = data;
 
-	/* Each call takes at most as many packets as messages are in flight. */
+	/*
+	 * A call takes at most as many packets as messages are in flight, and it ends early where
+	 * errno says EAGAIN, also where that is left over from before.
+	 */
+	errno = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		note_result(session, mosquitto_loop_read(session->client, 1));
 	return 0;
