@@ -154,7 +154,7 @@ static void flights_survive_a_crash(void **state)
 	assert_body(&message, 3);
 	assert_int_equal(spool_next(spool, &message, &place), 1);
 	assert_body(&message, 4);
-	assert_int_equal(spool_forget_released(spool), 1);
+	assert_int_equal(spool_forget_flights(spool, false), 1);
 }
 
 static void numbers_are_never_used_again(void **state)

@@ -135,17 +135,27 @@ bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason)
 	return true;
 }
 
-size_t spool_forget_released(struct spool *spool)
+bool spool_again(struct spool *spool, uint16_t mid)
+{
+	struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
+
+	if (flight)
+		flight->state = FLIGHT_AGAIN;
+	return flight;
+}
+
+size_t spool_forget_flights(struct spool *spool, bool all)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < spool->ledger.flight_count; i++) {
 		struct flight *flight = &ledger_flights(&spool->ledger)[i];
 
-		if (flight->state != FLIGHT_RELEASED)
+		if (flight->state == FLIGHT_RELEASED)
+			count++;
+		else if (!all)
 			continue;
 		flight->state = FLIGHT_AGAIN;
-		count++;
 	}
 	return count;
 }
