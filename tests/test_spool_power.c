@@ -16,11 +16,10 @@
 #include "base/units.h"
 #include "fake_clock.h"
 #include "power_cut.h"
+#include "spool_work.h"
 #include "uplink/spool_state.h"
 
-#include <ftw.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 enum {
@@ -37,7 +36,6 @@ enum how { WAITS, ACKED, REFUSED, DROPPED, OVERTAKEN };
 /* What became of a message, and how many operations had been done then. */
 struct fate {
 	uint64_t seq;
-	uint32_t length;
 	uint16_t mid;
 	enum how how;
 	size_t visible;       /* its number may have left the process */
@@ -47,7 +45,7 @@ struct fate {
 	bool is_sent, is_released, found;
 };
 
-static char directory[64], target[80];
+static char *directory, *target;
 static struct spool_conf conf;
 static struct spool *spool;
 static struct fate fates[MESSAGES_MAX];
@@ -57,22 +55,12 @@ static bool step_is_owed;
 
 static int set_up(_unused_ void **state)
 {
-	snprintf(directory, sizeof(directory), "/dev/shm/postbus-power-XXXXXX");
-	if (!mkdtemp(directory))
-		return -1;
-	snprintf(target, sizeof(target), "%s/target", directory);
-	if (mkdir(target, 0700) < 0)
-		return -1;
+	directory = work_directory("/dev/shm");
+	target = work_directory(directory);
 	setenv("RUNTIME_DIRECTORY", target, true);
 	conf = (struct spool_conf){ .max_bytes = 1 << 20 };
 	log_set_level(LOG_EMERG);
 	return 0;
-}
-
-static int remove_entry(const char *path, _unused_ const struct stat *st, _unused_ int type,
-			_unused_ struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int tear_down(_unused_ void **state)
@@ -81,7 +69,10 @@ static int tear_down(_unused_ void **state)
 	power_forget();
 	spool_free(spool);
 	spool = NULL;
-	return nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	work_remove(directory);
+	free(target);
+	free(directory);
+	return 0;
 }
 
 /* --- the work, and what was promised --- */
@@ -90,18 +81,6 @@ static unsigned below(unsigned n)
 {
 	random_state = random_state * 1103515245 + 12345;
 	return (random_state >> 16) % n;
-}
-
-/* The body tells which message it is, and all of it has to come back. */
-static char *body_of(uint64_t seq, uint32_t length)
-{
-	static char body[BODY_MAX];
-	uint32_t head = snprintf(body, sizeof(body), "\"n\":%llu,\"x\":",
-				 (unsigned long long)seq);
-
-	for (uint32_t i = head; i < length; i++)
-		body[i] = 'a' + (seq + i) % 26;
-	return body;
 }
 
 static void begin_end(struct fate *fate, enum how how, size_t when)
@@ -126,19 +105,12 @@ static void note_overtaken(size_t when)
 static void append(uint32_t length, uint8_t qos)
 {
 	size_t when = power_operations();
-	uint64_t oldest, next;
-	struct message message = {
-		.qos = qos, .form = FORM_ISO_TIME, .topic = "barn/meter", .topic_length = 10,
-		.body_length = length,
-	};
+	uint64_t seq;
 
-	spool_range(spool, &oldest, &next);
-	message.body = body_of(next, length);
-	clock_stamp(&message);
-	if (spool_append(spool, &message) == 0)
+	if (work_append(spool, length, qos, &seq) == 0)
 		fates[fate_count++] = (struct fate){
-			.seq = message.seq, .length = length, .visible = NEVER, .kept = NEVER,
-			.ends = NEVER, .ended = NEVER, .sent = NEVER, .released = NEVER,
+			.seq = seq, .visible = NEVER, .kept = NEVER, .ends = NEVER,
+			.ended = NEVER, .sent = NEVER, .released = NEVER,
 		};
 	note_overtaken(when);
 }
@@ -153,22 +125,16 @@ static struct fate *fate_of(uint64_t seq)
 
 static void send_next(void)
 {
-	uint16_t mid = spool_last_mid(spool) + 1;
-	struct message message;
-	struct place place;
 	struct flight flight;
+	struct fate *fate;
 
-	if (spool_next(spool, &message, &place) != 1)
+	if (!work_send_next(spool, &flight))
 		return;
-	assert_non_null(fate_of(message.seq));
-	flight = (struct flight){
-		.seq = message.seq, .segment = place.segment, .offset = place.offset,
-		.mid = mid, .qos = message.qos, .time_ms = message.time_ms,
-	};
-	assert_int_equal(spool_sent(spool, &flight), 0);
-	fate_of(message.seq)->mid = mid;
-	fate_of(message.seq)->is_sent = message.qos == 2;
-	step_is_owed |= message.qos == 2;
+	fate = fate_of(flight.seq);
+	assert_non_null(fate);
+	fate->mid = flight.mid;
+	fate->is_sent = flight.qos == 2;
+	step_is_owed |= flight.qos == 2;
 }
 
 /* A step of one of the first flights. */
@@ -314,36 +280,23 @@ static unsigned promises(size_t operations)
 				 seed, done, state, (unsigned long long)(seq), #what);      \
 	} while (0)
 
-static void note_found(size_t done, const char *state, const struct message *message)
-{
-	struct fate *fate = fate_of(message->seq);
+/* Where the disk is as it was when so many operations were done. */
+struct cut {
+	size_t done;
+	const char *state;
+};
 
-	hold(fate, message->seq);
-	hold(message->body_length == fate->length, message->seq);
-	hold(!memcmp(message->body, body_of(message->seq, fate->length), fate->length),
-	     message->seq);
-	hold(!fate->found, message->seq);
-	hold(fate->ended > done, message->seq);
+static void note_found(void *data, uint64_t seq)
+{
+	const struct cut *cut = data;
+	size_t done = cut->done;
+	const char *state = cut->state;
+	struct fate *fate = fate_of(seq);
+
+	hold(fate, seq);
+	hold(!fate->found, seq);
+	hold(fate->ended > done, seq);
 	fate->found = true;
-}
-
-static uint64_t find_all(size_t done, const char *state)
-{
-	const struct flight *flights;
-	struct message message;
-	struct place place;
-	uint64_t found = 0;
-	size_t count;
-
-	while (spool_next(spool, &message, &place) == 1) {
-		note_found(done, state, &message);
-		found++;
-	}
-	flights = spool_flights(spool, &count);
-	for (size_t i = 0; i < count; i++)
-		if (spool_read(spool, &flights[i], &message) == 0)
-			note_found(done, state, &message);
-	return found + count;
 }
 
 static void check_flight(size_t done, const char *state, const struct fate *fate)
@@ -371,33 +324,29 @@ static void check_sums(size_t done, const char *state)
 	hold(sums.refused >= least[REFUSED] && sums.refused <= most[REFUSED], 0);
 	hold(sums.given_up[LOSS_USER] >= least[DROPPED], 0);
 	hold(sums.given_up[LOSS_USER] <= most[DROPPED], 0);
-	hold(sums.waiting == ledger_waiting(&spool->ledger), 0);
 }
 
 /* It can be used on, and what was found is found again. */
 static void use(size_t done, const char *state, uint64_t waiting)
 {
-	struct message message = {
-		.qos = 1, .topic = "t", .topic_length = 1, .body = "1", .body_length = 1,
-	};
-	uint64_t oldest, next;
+	uint64_t oldest, next, seq = 0;
 
 	spool_range(spool, &oldest, &next);
-	if (spool_append(spool, &message) == 0)
-		waiting++;
+	waiting += work_append(spool, 40, 1, &seq) == 0;
 	/* The oldest may have had to go for it. */
 	hold(spool_sums(spool).waiting == waiting ||
-		     spool_sums(spool).given_up[LOSS_FULL], message.seq);
+		     spool_sums(spool).given_up[LOSS_FULL], seq);
 	waiting = spool_sums(spool).waiting;
 	hold(spool_close(spool) == 0, 0);
 	spool = NULL;
 	hold(spool_open(&conf, false, &spool) == 0, 0);
 	hold(spool_sums(spool).waiting == waiting, 0);
-	hold(message.seq == 0 || message.seq >= next, message.seq);
+	hold(seq == 0 || seq >= next, seq);
 }
 
 static void visit(size_t done, const char *state)
 {
+	struct cut cut = { done, state };
 	uint64_t oldest, next, waiting;
 
 	conf.directory = target;
@@ -409,8 +358,7 @@ static void visit(size_t done, const char *state)
 		hold(fates[i].visible > done || fates[i].seq < next, fates[i].seq);
 		check_flight(done, state, &fates[i]);
 	}
-	waiting = find_all(done, state);
-	hold(spool_sums(spool).waiting == waiting, 0);
+	waiting = work_find_all(spool, note_found, &cut);
 	check_sums(done, state);
 	for (size_t i = 0; i < fate_count; i++)
 		hold(fates[i].found || fates[i].kept > done || fates[i].ends < done,
