@@ -88,7 +88,10 @@ bool work_send_next(struct spool *spool, struct flight *flight)
 		.mid = mid ? mid : 1, .qos = message.qos, .time_ms = message.time_ms,
 		.clock = message.clock,
 	};
-	assert_int_equal(spool_sent(spool, flight), 0);
+	if (flight->qos == 0)
+		spool_finished(spool, flight->seq);
+	else
+		assert_int_equal(spool_sent(spool, flight), 0);
 	return true;
 }
 

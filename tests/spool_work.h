@@ -16,7 +16,10 @@ int work_append(struct spool *spool, uint32_t length, uint8_t qos, uint64_t *seq
 /* Whether it is one of them, with all its bytes. */
 bool work_is_whole(const struct message *message);
 
-/* Sends what comes next, as a flight under the next identifier; false: nothing comes. */
+/*
+ * Sends what comes next, as a flight under the next identifier, or, with QoS 0, as finished;
+ * false: nothing comes.
+ */
 bool work_send_next(struct spool *spool, struct flight *flight);
 
 /*

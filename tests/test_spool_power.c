@@ -125,6 +125,7 @@ static struct fate *fate_of(uint64_t seq)
 
 static void send_next(void)
 {
+	size_t when = power_operations();
 	struct flight flight;
 	struct fate *fate;
 
@@ -132,6 +133,10 @@ static void send_next(void)
 		return;
 	fate = fate_of(flight.seq);
 	assert_non_null(fate);
+	if (flight.qos == 0) {
+		begin_end(fate, ACKED, when);
+		return;
+	}
 	fate->mid = flight.mid;
 	fate->is_sent = flight.qos == 2;
 	step_is_owed |= flight.qos == 2;
@@ -221,6 +226,11 @@ static void commit(bool later)
 	}
 }
 
+static uint8_t any_qos(void)
+{
+	return below(8) ? 1 + below(2) : 0;
+}
+
 /* `slow`: less is acknowledged than comes, and it gets full. */
 static void work(unsigned actions, bool slow)
 {
@@ -228,7 +238,7 @@ static void work(unsigned actions, bool slow)
 		unsigned what = below(20);
 
 		if (what < (slow ? 9 : 6))
-			append(below(3) ? 40 + below(600) : 20000 + below(20000), 1 + below(2));
+			append(below(3) ? 40 + below(600) : 20000 + below(20000), any_qos());
 		else if (what < 11)
 			send_next();
 		else if (what < (slow ? 12 : 15))
@@ -248,8 +258,9 @@ static void work_without_backlog(unsigned rounds)
 	while (rounds--) {
 		size_t count;
 
-		append(40 + below(3000), below(8) ? 1 : 2);
-		commit(false);
+		append(40 + below(3000), below(8) ? below(2) : 2);
+		if (below(2))
+			commit(false);
 		do {
 			send_next();
 			commit(false);
