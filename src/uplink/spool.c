@@ -52,6 +52,8 @@ uint64_t spool_give_up(struct spool *spool, const struct loss *loss)
 	count = spool->ledger.given_up[loss->why] - before;
 	if (!count)
 		return 0;
+	/* Before it what was acknowledged before, or that would be read back as given up. */
+	(void)!spool_record_steps(spool);
 	loss_encode(loss, bytes);
 	spool_record(spool, RECORD_DROPPED, 0, bytes, sizeof(bytes));
 	return count;
