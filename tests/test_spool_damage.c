@@ -439,11 +439,11 @@ static void a_newer_version_is_refused_and_not_touched(_unused_ void **state)
 	int fd;
 
 	make_segments();
-	/* Beside one that is damaged, and would be put aside. */
-	fd = open_file(0);
+	/* Beside one that is damaged, and would be put aside, were it looked at first. */
+	fd = open_file(2);
 	flip(fd, 30);
 	close(fd);
-	fd = open_file(2);
+	fd = open_file(0);
 	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
 	put_u32(bytes + 8, SEGMENT_VERSION + 1);
 	put_u64(bytes + 56, XXH3_64bits(bytes, 56));
