@@ -366,6 +366,29 @@ static void a_torn_last_record_is_cut_off(_unused_ void **state)
 	close(fd);
 }
 
+/* A record that is right by itself, but cannot be: it takes no other with it. */
+static void a_number_never_given_out_is_passed_over(_unused_ void **state)
+{
+	uint8_t bytes[512];
+	uint32_t offset, size;
+	struct record record;
+	struct piece body;
+	int fd;
+
+	make_segments();
+	fd = open_file(0);
+	offset = find_record(fd, RECORD_MESSAGE, 3, &size);
+	assert_int_equal(pread(fd, bytes, size, offset), size);
+	assert_true(record_look(bytes, &record) == size);
+	body = (struct piece){ record.body, record.length };
+	size = record_encode(header_of(fd).id, offset + size, RECORD_MESSAGE, record.seq + 100,
+			     &body, 1, bytes + size);
+	assert_int_equal(pwrite(fd, bytes + size, size, offset + size), size);
+	close(fd);
+	assert_string_equal(waiting(), "abcdefghijkl");
+	assert_lost(0);
+}
+
 static void a_missing_segment_costs_its_messages(_unused_ void **state)
 {
 	static const char *const waits[] = { "....efghijkl", "abcd....ijkl" };
@@ -572,6 +595,7 @@ int main(void)
 		damage_test(a_flipped_bit_costs_one_record),
 		damage_test(a_tail_of_zeros_or_garbage_is_cut_off),
 		damage_test(a_torn_last_record_is_cut_off),
+		damage_test(a_number_never_given_out_is_passed_over),
 		damage_test(a_missing_segment_costs_its_messages),
 		damage_test(a_truncated_segment_costs_what_is_cut_off),
 		damage_test(a_newer_version_is_refused_and_not_touched),
