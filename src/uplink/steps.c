@@ -86,7 +86,8 @@ static void note_finished(struct spool *spool, uint64_t seq)
 
 	if (seq < spool->synced_seq && !spool->erase_since_us)
 		spool->erase_since_us = clock_monotonic_us();
-	if (!spool->owed_since_us)
+	/* With sync "always" its number is to be on the disk before it goes out, in any case. */
+	if (!spool->owed_since_us || !spool->sync_us)
 		return;
 	if (ledger->oldest_seq == ledger->next_seq) {
 		spool->owed_since_us = spool->later_us = 0;
