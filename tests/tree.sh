@@ -25,13 +25,24 @@ sources() {
 	find src -name '*.[ch]' | sort
 }
 
+# users HEADER: who includes it.
+users() {
+	sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$1[>\"]" || true
+}
+
 # Each library is known to one file, libmosquitto to those that share the client.
 only_in() {
 	header=$1
 	shift
 	wanted=$(printf 'src/%s\n' "$@")
-	users=$(sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$header[>\"]" || true)
-	[ "$users" = "$wanted" ] || printf '%s\n' "$header: wanted in $wanted alone, is in: $users"
+	[ "$(users "$header")" = "$wanted" ] ||
+		printf '%s\n' "$header: wanted in $wanted alone, is in: $(users "$header")"
+}
+
+# cJSON is known to those who speak JSON with others.
+only_where_json_is_spoken() {
+	users 'cjson/cJSON\.h' | grep -vxE \
+		'src/(drivers/text\.c|uplink/control\.h|tools/[a-z_]*\.[ch])' || true
 }
 
 each_library_in_one_file() {
@@ -40,7 +51,7 @@ each_library_in_one_file() {
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c
 	only_in 'pcre2\.h' config/pattern.c
-	only_in 'cjson/cJSON\.h' drivers/text.c
+	only_where_json_is_spoken
 }
 
 # The rooms that a room may look into besides itself, and single headers that are an exception.

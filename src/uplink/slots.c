@@ -165,8 +165,11 @@ static int put_aside(struct slots *slots, const char *name, const char *as, cons
 {
 	char aside[NAME_SIZE];
 
-	if (slots->read_only)
+	slots->damaged++;
+	if (slots->read_only) {
+		log_error("spool %s: %s: %s", slots->path, name, why);
 		return 0;
+	}
 	snprintf(aside, sizeof(aside), "%s.%s", name, as);
 	log_error("spool %s: %s: %s; put aside as %s", slots->path, name, why, aside);
 	return renameat(slots->directory, name, slots->directory, aside) < 0 ? -errno : 0;
@@ -239,6 +242,8 @@ static int scan_file(struct slots *slots, const char *name, unsigned number,
 		return r;
 	if (memcmp(header.spool, slots->spool, SPOOL_ID_SIZE))
 		return put_aside(slots, name, "foreign", "it is of another spool");
+	if (slot.size < header.size)
+		slot.cut = header.size - slot.size;
 	if (slot.size != header.size)
 		log_error("spool %s: %s: cut short: %u of %u bytes are left", slots->path, name,
 			  slot.size, header.size);

@@ -9,6 +9,7 @@
 struct slot {
 	unsigned number; /* in the file's name, NNNN.seg */
 	uint32_t size;
+	uint32_t cut; /* bytes that the file should have behind them and has not */
 	uint64_t id, first_seq, begun_us; /* from its header; id 0: free */
 	uint32_t end; /* behind its last record, where that is known, else 0 */
 };
@@ -20,6 +21,7 @@ struct slots {
 	uint64_t max_bytes;
 	struct slot *slots; /* those in use first, in the order of their ids */
 	size_t count, room, used;
+	size_t damaged;               /* files that were put aside, or would be */
 	uint64_t newest;              /* the highest id so far */
 	uint8_t spool[SPOOL_ID_SIZE]; /* identity; zeros: not known yet */
 };
