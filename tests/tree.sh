@@ -149,6 +149,12 @@ every_map_plays_its_examples() {
 	"$postbus" check devices/*.yaml >/dev/null
 }
 
+the_table_of_maps_is_up_to_date() {
+	wanted=$("$postbus" maps --maps devices --markdown)
+	[ "$(grep '^|' devices/README.md)" = "$wanted" ] ||
+		echo "devices/README.md: make -C build devices-table"
+}
+
 # etc/ as it would be installed, but with the maps of this tree.
 the_configuration_that_ships_is_right() {
 	status=0
@@ -196,6 +202,7 @@ check nothing_is_put_off
 check every_map_is_shipped
 check every_map_has_source_and_examples
 check every_map_plays_its_examples
+check the_table_of_maps_is_up_to_date
 check the_configuration_that_ships_is_right
 check manual_has_every_verb
 check manual_has_every_key
