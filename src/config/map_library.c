@@ -72,9 +72,9 @@ static char *find_file(const struct map_library *library, const char *name)
 	return NULL;
 }
 
-static void names_free(char **names, size_t count)
+void map_names_free(char **names)
 {
-	for (size_t i = 0; names && i < count; i++)
+	for (size_t i = 0; names && names[i]; i++)
 		free(names[i]);
 	free(names);
 }
@@ -104,20 +104,37 @@ static void list_directory(const char *directory, char ***names, size_t *count)
 		closedir(dir);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **map_library_names(const struct map_library *library)
+{
+	char **names = calloc(1, sizeof(*names));
+	size_t count = 0, kept = 0;
+
+	for (size_t i = 0; names && i < library->directory_count; i++)
+		list_directory(library->directories[i], &names, &count);
+	if (!names)
+		return NULL;
+	qsort(names, count, sizeof(*names), compare_names);
+	for (size_t i = 0; i < count; i++) {
+		if (kept && !strcmp(names[kept - 1], names[i]))
+			free(names[i]);
+		else
+			names[kept++] = names[i];
+	}
+	names[kept] = NULL;
+	return names;
+}
+
 static char *suggest(const struct map_library *library, const char *name)
 {
-	const char *meant = NULL;
-	char **names = NULL;
-	size_t count = 0;
-	char *copy;
+	_cleanup_(map_names_freep) char **names = map_library_names(library);
+	const char *meant = names ? fault_suggest(name, (const char *const *)names) : NULL;
 
-	for (size_t i = 0; i < library->directory_count; i++)
-		list_directory(library->directories[i], &names, &count);
-	if (count)
-		meant = fault_suggest(name, (const char *const *)names);
-	copy = meant ? strdup(meant) : NULL;
-	names_free(names, count);
-	return copy;
+	return meant ? strdup(meant) : NULL;
 }
 
 static int add_entry(struct map_library *library, const char *name, const char *file,

@@ -344,14 +344,37 @@ static int take_over(struct spool *spool)
 	return r < 0 ? r : begin_boot(spool);
 }
 
+/*
+ * The lock says which spool this is, for the day when a file of another one is put in. Where
+ * it does not, the files do: it need not be synced.
+ */
+static bool read_identity(const struct spool *spool, uint8_t bytes[SPOOL_ID_SIZE])
+{
+	return pread(spool->lock, bytes, SPOOL_ID_SIZE, 0) == SPOOL_ID_SIZE;
+}
+
+static void note_identity(const struct spool *spool)
+{
+	const uint8_t *id = spool->journal.slots.spool;
+	uint8_t bytes[SPOOL_ID_SIZE];
+
+	if (!read_identity(spool, bytes) || memcmp(bytes, id, SPOOL_ID_SIZE))
+		(void)!pwrite(spool->lock, id, SPOOL_ID_SIZE, 0);
+}
+
 int spool_recover(struct spool *spool)
 {
 	struct slots *slots = &spool->journal.slots;
+	uint8_t identity[SPOOL_ID_SIZE];
 	int r;
 
 	slots->directory = spool->directory;
+	if (read_identity(spool, identity))
+		memcpy(slots->spool, identity, sizeof(identity));
 	r = slots_scan(slots);
 	if (r == 0)
 		r = spool->read_only ? look_only(spool) : take_over(spool);
+	if (r == 0 && !spool->read_only)
+		note_identity(spool);
 	return r < 0 ? r : find_oldest(spool);
 }

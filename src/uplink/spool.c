@@ -51,6 +51,8 @@ uint64_t spool_give_up(struct spool *spool, const struct loss *loss)
 	count = spool->ledger.given_up[loss->why] - before;
 	if (!count)
 		return 0;
+	/* Before it what was acknowledged before, or that would be read back as given up. */
+	(void)!spool_record_steps(spool);
 	loss_encode(loss, bytes);
 	spool_record(spool, RECORD_DROPPED, 0, bytes, sizeof(bytes));
 	return count;
@@ -279,9 +281,10 @@ static int open_directory(struct spool *spool)
 	spool->directory = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool->directory < 0)
 		return -errno;
+	spool->lock = openat(spool->directory, "lock",
+			     (spool->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0640);
 	if (spool->read_only)
 		return 0;
-	spool->lock = openat(spool->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (spool->lock < 0)
 		return -errno;
 	if (fcntl(spool->lock, F_OFD_SETLK, &whole) < 0)

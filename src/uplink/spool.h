@@ -96,8 +96,13 @@ int spool_sent(struct spool *spool, const struct flight *flight) _must_check_;
 bool spool_released(struct spool *spool, uint16_t mid);
 bool spool_acked(struct spool *spool, uint16_t mid);
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
-/* Released flights of a session that the broker has forgotten are to be published anew. */
-size_t spool_forget_released(struct spool *spool);
+/* The broker does not take it now: it is to be published anew. */
+bool spool_again(struct spool *spool, uint16_t mid);
+/*
+ * The session is gone: flights that are released, or with `all` all that are not finished,
+ * are to be published anew. How many of them were released.
+ */
+size_t spool_forget_flights(struct spool *spool, bool all);
 /* A message that is not in flight and that no broker will take. */
 void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason);
 /* A message that needs no acknowledgement (QoS 0), or whose record is damaged. */
