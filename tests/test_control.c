@@ -13,6 +13,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,6 +39,7 @@ static void serve(int ready)
 	sd_event *loop;
 	int factor = 2;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (sd_event_new(&loop) < 0 ||
 	    control_new(loop, directory, verbs, &factor, &control) < 0)
 		_exit(1);
