@@ -209,7 +209,7 @@ static void assert_goes_on(void)
 	assert_int_equal(spool_sums(spool).waiting, before + 1);
 }
 
-static bool visit(void *data, _unused_ const struct message *message, _unused_ bool waits)
+static bool visit(void *data, _unused_ const struct spool_entry *entry)
 {
 	++*(unsigned *)data;
 	return true;

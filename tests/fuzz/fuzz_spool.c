@@ -219,8 +219,9 @@ static void drain(struct spool *spool)
 }
 
 /* All bytes that a message says it has are there. */
-static bool visit(void *data, const struct message *message, _unused_ bool waits)
+static bool visit(void *data, const struct spool_entry *entry)
 {
+	const struct message *message = &entry->message;
 	uint64_t *sum = data;
 
 	for (uint16_t i = 0; i < message->topic_length; i++)
