@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# maps.sh - postbus maps: what it lists, what it shows of a map, and what it says is wrong.
+# maps.sh - postbus maps and check: what they list and show of maps, and what they say is wrong.
 # shellcheck disable=SC2317 # check calls its functions by name
 set -eu
 
@@ -26,11 +26,18 @@ check() {
 
 # says STATUS ARGUMENT...: postbus maps says, on both outputs, what is on our input.
 says() {
+	wanted_status=$1
+	shift
+	says_verb "$wanted_status" maps "$@"
+}
+
+# says_verb STATUS VERB ARGUMENT...
+says_verb() {
 	cat >wanted
 	wanted_status=$1
 	shift
 	status=0
-	"$postbus" maps "$@" >said 2>&1 || status=$?
+	"$postbus" "$@" >said 2>&1 || status=$?
 	[ "$status" -eq "$wanted_status" ] || echo "status $status, wanted $wanted_status: $*"
 	diff -u wanted said || true
 }
@@ -143,6 +150,27 @@ a_map_with_faults_is_left_out_and_told_of() {
 	END
 }
 
+# 01 03 00 00 00 01 84 0A is the request, 01 03 02 00 C8 B9 D2 an answer.
+check_tells_the_right_checksum() {
+	mkdir sums
+	cat >sums/sums.yaml <<-'END'
+		map: sums
+		driver: modbus
+		points: {a: {addr: 0}}
+		examples:
+		  - {send: "01 03 00 00 00 01 00 00", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
+		  - {send: "01 03 00 00 00 01 84 0A", receive: "01 03 02 00 C8 00 00", points: {a: 200}}
+		  - {send: "01 03 00 00 00 01 84 0A", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
+		  - {send: "01 2B 00 00 00 01 E4 0C", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
+	END
+	says_verb 1 check sums/sums.yaml <<-'END'
+		map sums: 1 point, 4 examples
+		sums/sums.yaml:5:5: send is not a whole request that reads: length, function or checksum is wrong: the checksum would be 84 0A
+		sums/sums.yaml:6:5: receive is not the answer to send: checksum: the checksum would be B9 D2
+		sums/sums.yaml:8:5: send is not a whole request that reads: length, function or checksum is wrong
+	END
+}
+
 wrong_usage() {
 	"$postbus" maps --help >help
 	for words in "show" "show a b" "show a --json" "meter" "--tables"; do
@@ -158,5 +186,6 @@ check markdown
 check a_map_is_shown
 check no_such_map
 check a_map_with_faults_is_left_out_and_told_of
+check check_tells_the_right_checksum
 check wrong_usage
 exit $failed
