@@ -163,11 +163,25 @@ check_tells_the_right_checksum() {
 		  - {send: "01 03 00 00 00 01 84 0A", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
 		  - {send: "01 2B 00 00 00 01 E4 0C", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
 	END
+	printf '%s\n' 'map: line' 'driver: text' 'points: {a: {field: 1}}' \
+		'examples: [{receive: "1\n", points: {a: 1}}]' >sums/line.yaml
 	says_verb 1 check sums/sums.yaml <<-'END'
 		map sums: 1 point, 4 examples
 		sums/sums.yaml:5:5: send is not a whole request that reads: length, function or checksum is wrong: the checksum would be 84 0A
 		sums/sums.yaml:6:5: receive is not the answer to send: checksum: the checksum would be B9 D2
 		sums/sums.yaml:8:5: send is not a whole request that reads: length, function or checksum is wrong
+	END
+}
+
+sim_says_what_it_cannot_play() {
+	says_verb 2 sim --maps shipped --fault silent gps <<-'END'
+		postbus sim: the map has no examples that could be played: gps (--help says more)
+	END
+	says_verb 2 sim --maps sums --fault silent line <<-'END'
+		postbus sim: only answers of Modbus go wrong: line (--help says more)
+	END
+	says_verb 2 sim --maps sums line sums@1 <<-'END'
+		postbus sim: is of another driver than the first: sums (--help says more)
 	END
 }
 
@@ -187,5 +201,6 @@ check a_map_is_shown
 check no_such_map
 check a_map_with_faults_is_left_out_and_told_of
 check check_tells_the_right_checksum
+check sim_says_what_it_cannot_play
 check wrong_usage
 exit $failed
