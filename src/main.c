@@ -20,6 +20,7 @@ static const struct verb {
 	{ "check", "check configuration and maps, and show the planned requests", tool_check },
 	{ "maps", "the device maps there are, and what one of them offers", tool_maps },
 	{ "sim", "play devices on a pseudo-terminal", tool_sim },
+	{ "spool", "what waits on the disk, of a running or a stopped gateway", tool_spool },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },
 };

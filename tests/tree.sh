@@ -25,19 +25,33 @@ sources() {
 	find src -name '*.[ch]' | sort
 }
 
-# Each library is known to one file.
+# users HEADER: who includes it.
+users() {
+	sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$1[>\"]" || true
+}
+
+# Each library is known to one file, libmosquitto to those that share the client.
 only_in() {
-	users=$(sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$1[>\"]" || true)
-	[ "$users" = "src/$2" ] || printf '%s\n' "$1: wanted in src/$2 alone, is in: $users"
+	header=$1
+	shift
+	wanted=$(printf 'src/%s\n' "$@")
+	[ "$(users "$header")" = "$wanted" ] ||
+		printf '%s\n' "$header: wanted in $wanted alone, is in: $(users "$header")"
+}
+
+# cJSON is known to those who speak JSON with others.
+only_where_json_is_spoken() {
+	users 'cjson/cJSON\.h' | grep -vxE \
+		'src/(drivers/text\.c|uplink/control\.h|tools/[a-z_]*\.[ch])' || true
 }
 
 each_library_in_one_file() {
 	only_in 'libserialport\.h' field/port.c
-	only_in 'mosquitto\.h' uplink/session.c
+	only_in 'mosquitto\.h' uplink/client.c uplink/connect.c uplink/session.c
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c
 	only_in 'pcre2\.h' config/pattern.c
-	only_in 'cjson/cJSON\.h' drivers/text.c
+	only_where_json_is_spoken
 }
 
 # The rooms that a room may look into besides itself, and single headers that are an exception.

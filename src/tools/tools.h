@@ -6,6 +6,7 @@
 int tool_check(int argc, char **argv);
 int tool_maps(int argc, char **argv);
 int tool_sim(int argc, char **argv);
+int tool_spool(int argc, char **argv);
 int tool_demo(int argc, char **argv);
 
 /* The default place of postbus.conf. */
