@@ -13,6 +13,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -38,6 +39,7 @@ static void serve(int ready)
 	sd_event *loop;
 	int factor = 2;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (sd_event_new(&loop) < 0 ||
 	    control_new(loop, directory, verbs, &factor, &control) < 0)
 		_exit(1);
@@ -135,6 +137,7 @@ static void too_long_a_line_ends_the_connection(void **state)
 {
 	_cleanup_free_ char *words = malloc(5001);
 	int fd = connect_to(), other = connect_to();
+	ssize_t n;
 	char byte;
 
 	(void)state;
@@ -142,7 +145,8 @@ static void too_long_a_line_ends_the_connection(void **state)
 	words[5000] = '\0';
 	send_words(fd, words);
 	/* What was not read yet makes it a reset. */
-	assert_true(recv(fd, &byte, 1, 0) <= 0);
+	n = recv(fd, &byte, 1, 0);
+	assert_true(n == 0 || (n < 0 && errno == ECONNRESET));
 	send_words(other, "{\"verb\":\"double\",\"number\":1}\n");
 	assert_answer(other, "{\"double\":2,\"ok\":true}");
 	close(fd);

@@ -454,6 +454,8 @@ static void verify_finds_nothing_where_all_is_right(void **state)
 	(void)first;
 	fill(1200);
 	assert_int_equal(run("drop --all --yes"), 0);
+	assert_int_equal(run("status"), 0);
+	assert_has(" in 1 segments that are in use");
 	fill(10);
 	assert_int_equal(run("verify"), 0);
 }
@@ -622,39 +624,75 @@ static void drop_does_not_hide_a_loss(void **state)
 	assert_int_equal(spool_loss(spool)->why, LOSS_QUEUE);
 }
 
-/* With the directory alone a full spool is neither made larger nor is more given up. */
+/* Appends messages with such bodies until the spool takes no more of them. */
+static void append_until_full(size_t body_length)
+{
+	char body[1024];
+	struct message message = {
+		.qos = 1, .topic = "barn/big", .topic_length = 8, .body = body,
+		.body_length = body_length,
+	};
+
+	memset(body, 'x', sizeof(body));
+	while (spool_append(spool, &message) == 0)
+		;
+}
+
+/* With the directory alone a full spool is neither made too large nor is more given up. */
 static void drop_from_a_full_spool(void **state)
 {
 	struct spool_sums before, after;
-	char body[1024];
+	uint64_t first, next;
 
 	(void)state;
-	conf.max_bytes = 1 << 20;
+	conf.max_bytes = 8 << 20;
 	conf.when_full = DROP_NEWEST;
 	open_spool();
-	memset(body, 'x', sizeof(body));
-	for (unsigned i = 0; i < 2000; i++) {
-		struct message message = {
-			.qos = 1, .topic = "barn/big", .topic_length = 8, .body = body,
-			.body_length = sizeof(body),
-		};
-
-		if (spool_append(spool, &message) < 0)
-			break;
-	}
-	close_spool();
+	/* What is noted has no room in the segment that is written. */
+	append_until_full(1024);
+	append_until_full(1);
+	spool_range(spool, &first, &next);
+	commit();
+	/* Left as a SIGKILL would: the end would begin another segment. */
+	spool_free(spool);
+	spool = NULL;
 	before = look();
-	assert_true(before.given_up[LOSS_FULL] > 0);
-	open_spool();
-	assert_true(append_to("barn/small", FORM_BARE, "1", 1) > 0 || true);
-	close_spool();
-	before = look();
+	assert_int_equal(run("drop --yes %" PRIu64, first + 7), 0);
+	after = look();
+	assert_int_equal(after.waiting, before.waiting - 1);
+	assert_int_equal(after.dropped, before.dropped + 1);
 	assert_int_equal(run("drop --yes 1-18446744073709551615"), 0);
 	after = look();
 	assert_int_equal(after.waiting, 0);
 	assert_int_equal(after.given_up[LOSS_FULL], before.given_up[LOSS_FULL]);
 	assert_int_equal(after.given_up[LOSS_USER], before.waiting);
 	assert_int_equal(run("verify"), 0);
+	open_spool();
+	assert_in_range(spool_state(spool).disk_bytes, 1, conf.max_bytes);
+}
+
+/* What root does to somebody's spool leaves it that one's. */
+static void drop_as_root_keeps_the_owner(void **state)
+{
+	unsigned count = 0;
+	char path[128];
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(directory, 1234, 4321), 0);
+	fill(500);
+	assert_int_equal(run("drop --yes --all"), 0);
+	for (unsigned i = 0; i < 16; i++) {
+		snprintf(path, sizeof(path), "%s/%04u.seg", directory, i);
+		if (stat(path, &st) < 0)
+			continue;
+		assert_int_equal(st.st_uid, 1234);
+		assert_int_equal(st.st_gid, 4321);
+		count++;
+	}
+	assert_true(count >= 2);
 }
 
 /* A process has the spool and can't be asked. */
@@ -914,6 +952,7 @@ int main(void)
 		spool_test(drop_from_a_spool_that_rests),
 		spool_test(drop_does_not_hide_a_loss),
 		spool_test(drop_from_a_full_spool),
+		spool_test(drop_as_root_keeps_the_owner),
 		spool_test(drop_from_a_spool_that_is_taken),
 		spool_test(drop_asks_on_a_terminal),
 		spool_test(wrong_usage_is_told),

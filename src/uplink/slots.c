@@ -70,11 +70,13 @@ struct slot *slots_find(const struct slots *slots, uint64_t id)
 	return NULL;
 }
 
-/* Whether the i-th slot in use, not the last, has nothing that is still wanted. */
-static bool is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq)
+bool slot_is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq)
 {
-	uint64_t next_first = slots->slots[i + 1].first_seq;
+	uint64_t next_first;
 
+	if (i + 1 >= slots->used)
+		return false;
+	next_first = slots->slots[i + 1].first_seq;
 	/* Without messages of its own it held steps, and the next checkpoint holds them. */
 	return next_first <= oldest_seq || next_first == slots->slots[i].first_seq;
 }
@@ -84,7 +86,7 @@ void slots_free_finished(struct slots *slots, uint64_t oldest_seq)
 	for (size_t i = 0; i + 1 < slots->used;) {
 		struct slot slot = slots->slots[i];
 
-		if (!is_finished(slots, i, oldest_seq)) {
+		if (!slot_is_finished(slots, i, oldest_seq)) {
 			i++;
 			continue;
 		}

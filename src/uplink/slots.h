@@ -43,6 +43,8 @@ int slot_open(const struct slots *slots, const struct slot *slot) _must_check_;
 struct slot *slots_current(const struct slots *slots);
 struct slot *slots_find(const struct slots *slots, uint64_t id);
 
+/* Whether the i-th slot in use has nothing that is still wanted; the last one always has. */
+bool slot_is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq);
 /*
  * Slots whose messages are all below `oldest_seq` become free, and those that have none. They
  * are written again only after the one that is written now was synced.

@@ -248,7 +248,6 @@ struct spool_state spool_state(const struct spool *spool)
 	const struct slots *slots = &spool->journal.slots;
 	const struct boot *boot = boots_current(&spool->ledger.boots);
 	struct spool_state state = {
-		.segments = slots->used,
 		.segment_bytes = slots->count ? slots->slots[0].size : 0,
 		.damaged_files = slots->damaged,
 		.in_flight = spool->ledger.flight_count,
@@ -262,8 +261,11 @@ struct spool_state spool_state(const struct spool *spool)
 	memcpy(state.id, slots->spool, sizeof(state.id));
 	for (size_t i = 0; i < slots->count; i++) {
 		state.disk_bytes += slots->slots[i].size;
-		if (i < slots->used)
-			state.used_bytes += slots->slots[i].size;
+		/* To an onlooker all are in use that ever were. */
+		if (i >= slots->used || slot_is_finished(slots, i, spool->ledger.oldest_seq))
+			continue;
+		state.segments++;
+		state.used_bytes += slots->slots[i].size;
 	}
 	return state;
 }
