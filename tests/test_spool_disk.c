@@ -461,6 +461,7 @@ static void start_stage(void)
 {
 	const char *source = getenv("POSTBUS_SOURCE");
 
+	assert_non_null(getenv("POSTBUS"));
 	assert_true(asprintf(&maps, "%s/devices", source ? source : ".") > 0);
 	assert_int_equal(stage_open(&stage, getenv("POSTBUS"), maps), 0);
 	/* The spool alone is on the disk that hangs. */
