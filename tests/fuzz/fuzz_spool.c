@@ -207,7 +207,7 @@ static void drain(struct spool *spool)
 	size_t count;
 
 	while (spool_next(spool, &message, &place) == 1) {
-		check(message.seq > last || spool->order == LIVE_FIRST);
+		check(!found || message.seq > last || spool->order == LIVE_FIRST);
 		last = message.seq;
 		found++;
 	}
