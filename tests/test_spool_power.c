@@ -156,7 +156,10 @@ static void step(void)
 		return;
 	flight = &flights[below(count < 3 ? count : 3)];
 	fate = fate_of(flight->seq);
-	if (how == 0) {
+	if (!fate) {
+		/* Its message was lost with the power, and not promised. */
+		spool_damaged(spool, flight->seq);
+	} else if (how == 0) {
 		begin_end(fate, REFUSED, when);
 		assert_true(spool_refused(spool, flight->mid, 135));
 	} else if (flight->qos == 2 && flight->state == FLIGHT_SENT) {
