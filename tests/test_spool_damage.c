@@ -461,6 +461,38 @@ static void a_truncated_segment_costs_what_is_cut_off(_unused_ void **state)
 	}
 }
 
+/* The one that is written, cut short, leaves no room, and the others are in use. */
+static void a_full_spool_whose_last_segment_is_cut_drains(_unused_ void **state)
+{
+	const struct flight *flights;
+	struct flight flight;
+	size_t count;
+	int fd;
+
+	make_segments();
+	open_spool();
+	assert_int_equal(spool_rotate(spool, false), 0);
+	append(4);
+	leave();
+	fd = open_file(3);
+	assert_int_equal(ftruncate(fd, 700), 0);
+	close(fd);
+	conf.when_full = DROP_NEWEST;
+	open_spool();
+	assert_int_equal(spool_sums(spool).waiting, MESSAGES);
+	while (work_send_next(spool, &flight)) {
+		commit();
+		flights = spool_flights(spool, &count);
+		assert_true(spool_acked(spool, flights[0].mid));
+		commit();
+	}
+	assert_int_equal(spool_sums(spool).waiting, 0);
+	assert_int_equal(spool_close(spool), 0);
+	spool = NULL;
+	open_spool();
+	assert_int_equal(spool_sums(spool).waiting, 0);
+}
+
 /* Of all that is in the directory. */
 static uint64_t checksum(void)
 {
@@ -624,6 +656,7 @@ int main(void)
 		damage_test(a_number_never_given_out_is_passed_over),
 		damage_test(a_missing_segment_costs_its_messages),
 		damage_test(a_truncated_segment_costs_what_is_cut_off),
+		damage_test(a_full_spool_whose_last_segment_is_cut_drains),
 		damage_test(a_newer_version_is_refused_and_not_touched),
 		damage_test(a_second_process_is_refused),
 		damage_test(a_lost_directory_gives_no_number_again),

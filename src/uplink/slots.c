@@ -109,17 +109,25 @@ static uint32_t segment_size(uint64_t max_bytes)
 	return size & ~UINT32_C(4095);
 }
 
+/* By damage: there is no room in it for what comes next. */
+static bool is_cut_short(const struct slot *slot)
+{
+	return slot->size < SEGMENT_MIN;
+}
+
 size_t slots_available(const struct slots *slots)
 {
 	uint64_t sum = 0, size = segment_size(slots->max_bytes);
-	size_t free_count = slots->count - slots->used, more = 0;
+	size_t free_count = slots->count - slots->used, more = 0, whole = 0;
 
-	for (size_t i = 0; i < slots->count; i++)
+	for (size_t i = 0; i < slots->count; i++) {
 		sum += slots->slots[i].size;
+		whole += !is_cut_short(&slots->slots[i]);
+	}
 	if (sum < slots->max_bytes)
 		more = (slots->max_bytes - sum) / size;
-	if (slots->count + more < SLOTS_MIN)
-		more = SLOTS_MIN - slots->count;
+	if (whole + more < SLOTS_MIN)
+		more = SLOTS_MIN - whole;
 	return free_count + more;
 }
 
@@ -140,10 +148,28 @@ static int make_slot(struct slots *slots)
 	return add_slot(slots, &slot);
 }
 
+/* A free one that was cut short is made anew. */
+static int mend_slot(struct slots *slots, struct slot *slot)
+{
+	uint32_t size = segment_size(slots->max_bytes);
+	char name[NAME_SIZE];
+	int fd;
+
+	if (!is_cut_short(slot))
+		return 0;
+	slot_name(slot->number, name);
+	fd = segment_create(slots->directory, name, size);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	slot->size = size;
+	return 0;
+}
+
 int slots_have_free(struct slots *slots)
 {
 	if (slots->used < slots->count)
-		return 0;
+		return mend_slot(slots, &slots->slots[slots->used]);
 	return slots_available(slots) ? make_slot(slots) : -ENOSPC;
 }
 
