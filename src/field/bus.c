@@ -257,6 +257,16 @@ static void request_excepted(struct bus *bus, const struct outcome *outcome)
 	request_done(bus, device_settle(device, bus_time_us(bus, outcome), 0), outcome);
 }
 
+/*
+ * Whether the device's answer may come yet. One that was cut or damaged was it; what was not
+ * from this device, or not to this request, was another one's that came late.
+ */
+static bool is_owed(const struct outcome *outcome)
+{
+	return outcome->result == WIRE_TIMEOUT || (outcome->reply.status != REPLY_CHECKSUM &&
+						   outcome->reply.status != REPLY_MORE);
+}
+
 /* An attempt without an answer: the same is asked again, unless that was often enough. */
 static void attempt_failed(struct bus *bus, const struct outcome *outcome)
 {
@@ -264,12 +274,11 @@ static void attempt_failed(struct bus *bus, const struct outcome *outcome)
 	enum reply_status status = outcome->reply.status;
 	char why[64], text[32];
 
-	if (outcome->result == WIRE_TIMEOUT) {
+	if (outcome->result == WIRE_TIMEOUT)
 		device->counters.timeouts++;
-		device->owed++;
-	} else {
+	else
 		device->counters.refused[status]++;
-	}
+	device->owed += is_owed(outcome);
 	if (device_missed(device, bus->config->retries, bus_time_us(bus, outcome),
 			  outcome->now_us - bus->asked_us))
 		return;

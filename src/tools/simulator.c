@@ -14,6 +14,7 @@
 
 #include "tools/simulator.h"
 
+#include "bridge/clock.h"
 #include "field/plan.h"
 #include "tools/sim_device.h"
 
@@ -23,7 +24,6 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <termios.h>
-#include <time.h>
 
 enum {
 	ANSWERS_MAX = 16,  /* that a busy device still remembers */
@@ -74,14 +74,6 @@ struct simulator {
 	sd_event_source *input, *timer;
 	struct simulator_stats stats;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -272,7 +264,7 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 		answer->length = s->driver->serve_exception(answered.address, s->in[1],
 							    exception, answer->frame);
 	} else {
-		sim_device_fill(device, request, (double)(now_us() - s->born_us) / 1e6, data);
+		sim_device_fill(device, request, (double)(clock_monotonic_us() - s->born_us) / 1e6, data);
 		answer->length = s->driver->serve_reply(&answered, data, answer->frame);
 	}
 	if (fault)
@@ -383,7 +375,7 @@ static uint64_t due_us(const struct simulator *s, uint64_t now)
 
 static int arm(struct simulator *s)
 {
-	uint64_t due = due_us(s, now_us());
+	uint64_t due = due_us(s, clock_monotonic_us());
 	int r;
 
 	if (due == UINT64_MAX)
@@ -397,7 +389,7 @@ static int arm(struct simulator *s)
 static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t time, void *data)
 {
 	struct simulator *s = data;
-	uint64_t now = now_us();
+	uint64_t now = clock_monotonic_us();
 
 	give(s, now);
 	if (s->in_length > 0 && now >= s->in_last_us + PIECES_US) {
@@ -411,7 +403,7 @@ static int on_input(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
 		    void *data)
 {
 	struct simulator *s = data;
-	uint64_t now = now_us();
+	uint64_t now = clock_monotonic_us();
 	ssize_t n = read(fd, s->in + s->in_length, sizeof(s->in) - s->in_length);
 
 	if (n < 0)
@@ -486,7 +478,7 @@ int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 	s->master = s->slave = -1;
 	s->baud = baud;
 	s->format = format;
-	s->born_us = now_us();
+	s->born_us = clock_monotonic_us();
 	r = open_terminal(s);
 	if (r < 0)
 		return r;
