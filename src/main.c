@@ -18,6 +18,7 @@ static const struct verb {
 } verbs[] = {
 	{ "run", "the gateway, in the foreground", tool_run },
 	{ "check", "check configuration and maps, and show the planned requests", tool_check },
+	{ "ports", "the serial ports here, and the names to configure them by", tool_ports },
 	{ "sim", "play devices on a pseudo-terminal", tool_sim },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },

@@ -32,7 +32,7 @@ only_in() {
 }
 
 each_library_in_one_file() {
-	only_in 'libserialport\.h' field/port.c
+	only_in 'libserialport\.h' field/serial.c
 	only_in 'mosquitto\.h' uplink/session.c
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* port.c - a serial port: opened, set, locked; bytes in and out without waiting. */
 #include "field/port.h"
+#include "field/serial.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libserialport.h>
 #include <linux/serial.h>
 #include <stdarg.h>
 #include <string.h>
@@ -13,8 +13,8 @@
 #include <termios.h>
 
 struct port {
-	struct sp_port *serial; /* NULL for a pseudo-terminal */
-	int fd;                 /* libserialport's, or our own */
+	struct serial *serial; /* NULL for a pseudo-terminal */
+	int fd;                /* the serial's, or our own */
 	struct line_errors before; /* as counted until the port was opened */
 };
 
@@ -27,8 +27,7 @@ static const struct {
 	{ 230400, B230400 }, { 460800, B460800 }, { 921600, B921600 },
 };
 
-static void say(char trouble[PORT_TROUBLE_MAX], const char *format, ...) _printf_(2, 3);
-static void say(char trouble[PORT_TROUBLE_MAX], const char *format, ...)
+void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...)
 {
 	va_list arguments;
 
@@ -79,101 +78,13 @@ static int open_terminal(struct port *port, const struct bus_config *bus,
 	port->fd = open(bus->port, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (port->fd < 0) {
 		r = -errno;
-		say(trouble, "can't open it: %s", strerror(-r));
+		port_say(trouble, "can't open it: %s", strerror(-r));
 		return r;
 	}
 	r = set_terminal(port->fd, bus);
 	if (r < 0)
-		say(trouble, "it does not take its settings: %s", strerror(-r));
+		port_say(trouble, "it does not take its settings: %s", strerror(-r));
 	return r;
-}
-
-/* --- a serial port --- */
-
-static int serial_trouble(enum sp_return rc, const char *what, char trouble[PORT_TROUBLE_MAX])
-{
-	int error = rc == SP_ERR_FAIL && errno ? errno : EINVAL;
-	char *message = rc == SP_ERR_FAIL ? sp_last_error_message() : NULL;
-
-	say(trouble, "%s: %s", what, message ? message : strerror(error));
-	sp_free_error_message(message);
-	return -error;
-}
-
-static enum sp_parity serial_parity(char parity)
-{
-	switch (parity) {
-	case 'E':
-		return SP_PARITY_EVEN;
-	case 'O':
-		return SP_PARITY_ODD;
-	default:
-		return SP_PARITY_NONE;
-	}
-}
-
-/* XON/XOFF first of all: with it on, two byte values never arrive. */
-static enum sp_return set_serial(struct sp_port *serial, const struct bus_config *bus)
-{
-	enum sp_return rc = sp_set_flowcontrol(serial, SP_FLOWCONTROL_NONE);
-
-	if (rc == SP_OK)
-		rc = sp_set_baudrate(serial, bus->baud);
-	if (rc == SP_OK)
-		rc = sp_set_bits(serial, bus->format.data_bits);
-	if (rc == SP_OK)
-		rc = sp_set_parity(serial, serial_parity(bus->format.parity));
-	if (rc == SP_OK)
-		rc = sp_set_stopbits(serial, bus->format.stop_bits);
-	return rc;
-}
-
-static int check_serial(struct sp_port *serial, const struct bus_config *bus,
-			char trouble[PORT_TROUBLE_MAX])
-{
-	struct sp_port_config *config;
-	enum sp_parity parity = SP_PARITY_INVALID;
-	int baud = 0, bits = 0, stop_bits = 0;
-
-	if (sp_new_config(&config) != SP_OK)
-		return -ENOMEM;
-	if (sp_get_config(serial, config) == SP_OK) {
-		sp_get_config_baudrate(config, &baud);
-		sp_get_config_bits(config, &bits);
-		sp_get_config_parity(config, &parity);
-		sp_get_config_stopbits(config, &stop_bits);
-	}
-	sp_free_config(config);
-	if (baud == (int)bus->baud && bits == bus->format.data_bits &&
-	    parity == serial_parity(bus->format.parity) && stop_bits == bus->format.stop_bits)
-		return 0;
-	say(trouble, "it does not take %u %u%c%u: it says %d baud, %d bits, %d stop bits",
-	    bus->baud, bus->format.data_bits, bus->format.parity, bus->format.stop_bits, baud,
-	    bits, stop_bits);
-	return -EINVAL;
-}
-
-static int open_serial(struct port *port, const struct bus_config *bus,
-		       char trouble[PORT_TROUBLE_MAX])
-{
-	_cleanup_free_ char *real = realpath(bus->port, NULL);
-	enum sp_return rc;
-
-	/* libserialport finds a port by the name that the kernel gave it, not by a link. */
-	rc = sp_get_port_by_name(real ? real : bus->port, &port->serial);
-	if (rc != SP_OK)
-		return serial_trouble(rc, real ? "no serial port" : "not there", trouble);
-	rc = sp_open(port->serial, SP_MODE_READ_WRITE);
-	if (rc != SP_OK)
-		return serial_trouble(rc, "can't open it", trouble);
-	if (sp_get_port_handle(port->serial, &port->fd) != SP_OK)
-		return -EBADF;
-	/* libserialport 0.1.1 leaves it open across exec. */
-	fcntl(port->fd, F_SETFD, FD_CLOEXEC);
-	rc = set_serial(port->serial, bus);
-	if (rc != SP_OK)
-		return serial_trouble(rc, "it does not take its settings", trouble);
-	return check_serial(port->serial, bus, trouble);
 }
 
 /*
@@ -189,7 +100,7 @@ static int set_rs485(const struct port *port, const struct bus_config *bus,
 	case RS485_NONE:
 		return 0;
 	case RS485_RTS:
-		say(trouble, "rs485 mode rts is not supported; use auto, kernel or none");
+		port_say(trouble, "rs485 mode rts is not supported; use auto, kernel or none");
 		return -ENOTSUP;
 	case RS485_AUTO:
 	case RS485_KERNEL:
@@ -197,7 +108,7 @@ static int set_rs485(const struct port *port, const struct bus_config *bus,
 	}
 	if (ioctl(port->fd, TIOCSRS485, &rs485) == 0 || bus->rs485 == RS485_AUTO)
 		return 0;
-	say(trouble, "its driver has no RS-485 mode (%s); use rs485: {mode: auto}",
+	port_say(trouble, "its driver has no RS-485 mode (%s); use rs485: {mode: auto}",
 	    strerror(errno));
 	return -ENOTSUP;
 }
@@ -228,12 +139,13 @@ int port_open(const struct bus_config *bus, struct port **result,
 	if (!port)
 		return -ENOMEM;
 	port->fd = -1;
-	r = pseudo ? open_terminal(port, bus, trouble) : open_serial(port, bus, trouble);
+	r = pseudo ? open_terminal(port, bus, trouble)
+		   : serial_open(bus->port, bus, &port->serial, &port->fd, trouble);
 	if (r < 0)
 		return r;
 	/* TIOCEXCL does not stop root; this does stop a second gateway. */
 	if (flock(port->fd, LOCK_EX | LOCK_NB) < 0) {
-		say(trouble, "another program has locked it");
+		port_say(trouble, "another program has locked it");
 		return -EBUSY;
 	}
 	if (!pseudo) {
@@ -251,12 +163,10 @@ void port_close(struct port *port)
 {
 	if (!port)
 		return;
-	if (port->serial) {
-		sp_close(port->serial);
-		sp_free_port(port->serial);
-	} else {
+	if (port->serial)
+		serial_close(port->serial);
+	else
 		closep(&port->fd);
-	}
 	free(port);
 }
 
@@ -265,22 +175,12 @@ int port_fd(const struct port *port)
 	return port->fd;
 }
 
-static ssize_t serial_result(enum sp_return rc)
-{
-	if (rc >= 0)
-		return rc;
-	/* A full buffer is SP_ERR_FAIL with EAGAIN in libserialport 0.1.1. */
-	if (rc == SP_ERR_FAIL && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	return rc == SP_ERR_FAIL && errno ? -errno : -EIO;
-}
-
 ssize_t port_read(struct port *port, uint8_t *bytes, size_t size)
 {
 	ssize_t n;
 
 	if (port->serial)
-		return serial_result(sp_nonblocking_read(port->serial, bytes, size));
+		return serial_read(port->serial, bytes, size);
 	n = read(port->fd, bytes, size);
 	if (n > 0)
 		return n;
@@ -294,7 +194,7 @@ ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n)
 	ssize_t written;
 
 	if (port->serial)
-		return serial_result(sp_nonblocking_write(port->serial, bytes, n));
+		return serial_write(port->serial, bytes, n);
 	written = write(port->fd, bytes, n);
 	if (written >= 0)
 		return written;

@@ -11,6 +11,9 @@ struct port;
 
 enum { PORT_TROUBLE_MAX = 160 };
 
+/* Writes what is wrong, for people. */
+void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...) _printf_(2, 3);
+
 /*
  * Opens the bus's port, locks it against a second gateway, applies its settings and reads
  * them back. Real serial ports go through libserialport; a pseudo-terminal, which it refuses,

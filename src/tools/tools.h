@@ -4,6 +4,7 @@
 #pragma once
 
 int tool_check(int argc, char **argv);
+int tool_ports(int argc, char **argv);
 int tool_sim(int argc, char **argv);
 int tool_demo(int argc, char **argv);
 
