@@ -3,6 +3,7 @@
 #include "config/bus_config.h"
 
 #include "base/units.h"
+#include "config/port_spec.h"
 #include "config/schema.h"
 #include "config/topic.h"
 
@@ -76,13 +77,13 @@ static void read_name(struct schema *schema, const struct yaml_node *node, void 
 static void read_port(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	struct bus_config *bus = ((struct reading_bus *)data)->bus;
+	const char *wrong;
 
 	if (!schema_text(schema, node, TEXT_MAX_LENGTH, &bus->port))
 		return;
-	if (bus->port[0] != '/')
-		schema_fault(schema, node,
-			     "'%.64s' is not the path of a port: /dev/serial/by-id/… keeps its "
-			     "name in every socket", bus->port);
+	wrong = port_spec_check(bus->port);
+	if (wrong)
+		schema_fault(schema, node, "'%.64s' is no port: %s", bus->port, wrong);
 }
 
 static void read_baud(struct schema *schema, const struct yaml_node *node, void *data)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* port.c - a serial port: opened, set, locked; bytes in and out without waiting. */
 #include "field/port.h"
+#include "config/port_spec.h"
+#include "field/port_name.h"
 #include "field/serial.h"
+#include "field/tcp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +13,18 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 
+enum port_way {
+	WAY_SERIAL,   /* a real port, by libserialport */
+	WAY_TERMINAL, /* a pseudo-terminal, by termios */
+	WAY_SOCKET,   /* a converter on the network */
+};
+
 struct port {
-	struct serial *serial; /* NULL for a pseudo-terminal */
+	enum port_way way;
+	struct serial *serial; /* NULL for another way */
 	int fd;                /* the serial's, or our own */
 	struct line_errors before; /* as counted until the port was opened */
 };
@@ -70,12 +81,12 @@ static int set_terminal(int fd, const struct bus_config *bus)
 	return 0;
 }
 
-static int open_terminal(struct port *port, const struct bus_config *bus,
+static int open_terminal(struct port *port, const char *path, const struct bus_config *bus,
 			 char trouble[PORT_TROUBLE_MAX])
 {
 	int r;
 
-	port->fd = open(bus->port, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	port->fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (port->fd < 0) {
 		r = -errno;
 		port_say(trouble, "can't open it: %s", strerror(-r));
@@ -129,18 +140,41 @@ static struct line_errors count_line_errors(const struct port *port)
 	};
 }
 
-int port_open(const struct bus_config *bus, struct port **result,
-	      char trouble[PORT_TROUBLE_MAX])
+/* Many drivers hold bytes back for some milliseconds, to save interrupts. */
+static void set_low_latency(const struct port *port)
 {
-	_cleanup_(port_closep) struct port *port = calloc(1, sizeof(*port));
-	bool pseudo = is_pseudo_terminal(bus->port);
-	int r;
+	struct serial_struct serial;
 
-	if (!port)
-		return -ENOMEM;
-	port->fd = -1;
-	r = pseudo ? open_terminal(port, bus, trouble)
-		   : serial_open(bus->port, bus, &port->serial, &port->fd, trouble);
+	if (ioctl(port->fd, TIOCGSERIAL, &serial) < 0 || serial.flags & ASYNC_LOW_LATENCY)
+		return;
+	serial.flags |= ASYNC_LOW_LATENCY;
+	ioctl(port->fd, TIOCSSERIAL, &serial);
+}
+
+static int resolve(const struct bus_config *bus, char **path, char trouble[PORT_TROUBLE_MAX])
+{
+	int r = port_name_resolve(bus->port, path);
+
+	if (r == -ENOENT)
+		port_say(trouble, "not there");
+	else if (r == -ENOTUNIQ)
+		port_say(trouble, "several adapters fit: postbus ports shows their names");
+	else if (r < 0)
+		port_say(trouble, "%s", strerror(-r));
+	return r;
+}
+
+static int open_device(struct port *port, const struct bus_config *bus,
+		       char trouble[PORT_TROUBLE_MAX])
+{
+	_cleanup_free_ char *path = NULL;
+	int r = resolve(bus, &path, trouble);
+
+	if (r < 0)
+		return r;
+	port->way = is_pseudo_terminal(path) ? WAY_TERMINAL : WAY_SERIAL;
+	r = port->way == WAY_TERMINAL ? open_terminal(port, path, bus, trouble)
+				      : serial_open(path, bus, &port->serial, &port->fd, trouble);
 	if (r < 0)
 		return r;
 	/* TIOCEXCL does not stop root; this does stop a second gateway. */
@@ -148,11 +182,30 @@ int port_open(const struct bus_config *bus, struct port **result,
 		port_say(trouble, "another program has locked it");
 		return -EBUSY;
 	}
-	if (!pseudo) {
-		r = set_rs485(port, bus, trouble);
-		if (r < 0)
-			return r;
+	if (port->way == WAY_TERMINAL)
+		return 0;
+	set_low_latency(port);
+	return set_rs485(port, bus, trouble);
+}
+
+int port_open(const struct bus_config *bus, struct port **result,
+	      char trouble[PORT_TROUBLE_MAX])
+{
+	_cleanup_(port_closep) struct port *port = calloc(1, sizeof(*port));
+	int r;
+
+	port_say(trouble, "%s", strerror(ENOMEM));
+	if (!port)
+		return -ENOMEM;
+	port->fd = -1;
+	if (port_spec_kind(bus->port) == PORT_TCP) {
+		port->way = WAY_SOCKET;
+		r = tcp_connect(bus->port, &port->fd, trouble);
+	} else {
+		r = open_device(port, bus, trouble);
 	}
+	if (r < 0)
+		return r;
 	port_drain(port);
 	port->before = count_line_errors(port);
 	*result = TAKE_PTR(port);
@@ -195,7 +248,10 @@ ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n)
 
 	if (port->serial)
 		return serial_write(port->serial, bytes, n);
-	written = write(port->fd, bytes, n);
+	if (port->way == WAY_SOCKET)
+		written = send(port->fd, bytes, n, MSG_NOSIGNAL);
+	else
+		written = write(port->fd, bytes, n);
 	if (written >= 0)
 		return written;
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -203,7 +259,13 @@ ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n)
 
 void port_drain(struct port *port)
 {
-	tcflush(port->fd, TCIFLUSH);
+	uint8_t bytes[256];
+
+	if (port->way != WAY_SOCKET)
+		tcflush(port->fd, TCIFLUSH);
+	else
+		while (recv(port->fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+			;
 }
 
 struct line_errors port_line_errors(const struct port *port)

@@ -17,7 +17,8 @@ void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...) _printf_(
 /*
  * Opens the bus's port, locks it against a second gateway, applies its settings and reads
  * them back. Real serial ports go through libserialport; a pseudo-terminal, which it refuses,
- * through termios. On failure -errno, and `trouble` says for people what it was.
+ * through termios. A converter on the network is connected to, and that alone takes time
+ * (tcp.h). On failure -errno, and `trouble` says for people what it was.
  */
 int port_open(const struct bus_config *bus, struct port **port,
 	      char trouble[PORT_TROUBLE_MAX]) _must_check_;

@@ -1,32 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* port_name.c - what a serial port is called: by people, for good, and by the kernel now. */
 #include "field/port_name.h"
+#include "config/port_spec.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-static const char usb[] = "usb:";
-
-bool port_name_is_usb(const char *name)
-{
-	return !strncmp(name, usb, strlen(usb));
-}
-
-/* usb:0403:6001:A50285BI; where there is no serial number, any will do. */
+/* Where the name has no serial number, any will do. */
 static bool fits(const char *name, const struct serial_info *info)
 {
-	unsigned vid, pid;
-	int end = 0;
+	const char *serial;
+	int vid, pid;
 
-	if (!info->usb || sscanf(name, "usb:%4x:%4x%n", &vid, &pid, &end) < 2 ||
-	    (int)vid != info->vid || (int)pid != info->pid)
-		return false;
-	return !name[end] ||
-	       (name[end] == ':' && info->serial && !strcmp(name + end + 1, info->serial));
+	return info->usb && port_spec_usb(name, &vid, &pid, &serial) == 0 && vid == info->vid &&
+	       pid == info->pid && (!serial || (info->serial && !strcmp(serial, info->serial)));
 }
 
 ssize_t port_name_find(const char *name, const struct serial_info *infos, size_t count)
@@ -50,7 +40,7 @@ int port_name_resolve(const char *name, char **path)
 	ssize_t found;
 	int r;
 
-	if (!port_name_is_usb(name)) {
+	if (port_spec_kind(name) != PORT_USB) {
 		*path = strdup(name);
 		return *path ? 0 : -ENOMEM;
 	}

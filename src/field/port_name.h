@@ -4,9 +4,6 @@
 
 #include "field/serial.h"
 
-/* Whether a name is usb:VID:PID[:SERIAL], whatever port the adapter has now. */
-bool port_name_is_usb(const char *name);
-
 /*
  * The port that usb:VID:PID[:SERIAL] names among those that there are: its index; -ENOENT,
  * or -ENOTUNIQ where several adapters fit.
