@@ -440,8 +440,7 @@ static void check_together(struct schema *schema, const struct yaml_node *root,
 	}
 }
 
-/* What the bus does not say is the factory setting of its first device's model. */
-static void fill_in(struct bus_config *bus)
+void bus_config_fill_in(struct bus_config *bus)
 {
 	const struct device_map *map = bus->device_count ? bus->devices[0].map : NULL;
 
@@ -470,7 +469,7 @@ static int read_bus(struct schema *schema, const struct yaml_document *document,
 		return -ENOMEM;
 	schema_map(schema, document->root, "the bus", keys, &reading);
 	check_together(schema, document->root, bus);
-	fill_in(bus);
+	bus_config_fill_in(bus);
 	return schema->error;
 }
 

@@ -63,5 +63,11 @@ int bus_config_load(const char *file, struct map_library *library, struct bus_co
 void bus_config_free(struct bus_config *bus);
 DEFINE_CLEANUP(struct bus_config *, bus_config_free)
 
+/*
+ * Baud rate and format that are 0 become the factory setting of the first device's model, or
+ * 9600 8N1 where its map says none.
+ */
+void bus_config_fill_in(struct bus_config *bus);
+
 /* Bits that one character takes on the wire: start, data, parity, stop. */
 unsigned serial_format_bits(struct serial_format format);

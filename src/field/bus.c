@@ -346,6 +346,23 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
 
 /* --- what is told of it --- */
 
+uint64_t bus_idle_until_us(const struct bus *bus)
+{
+	uint64_t due_us = UINT64_MAX;
+
+	if (bus->device || !bus->wire)
+		return 0;
+	for (size_t i = 0; i < bus->config->device_count; i++) {
+		const struct device *device = &bus->devices[i];
+
+		if (device->asking)
+			return 0;
+		if (device->next_due_us < due_us)
+			due_us = device->next_due_us;
+	}
+	return due_us + bus->schedule.lag_us;
+}
+
 struct device_stats bus_device_stats(const struct bus *bus, size_t index)
 {
 	return device_stats(&bus->devices[index], clock_monotonic_us());

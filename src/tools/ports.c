@@ -2,13 +2,12 @@
 /* ports.c - `postbus ports`: the serial ports here, and the names to configure them by. */
 #include "bridge/number.h"
 #include "field/port_name.h"
+#include "tools/arguments.h"
 #include "tools/tools.h"
 
 #include <getopt.h>
 #include <string.h>
 #include <sysexits.h>
-
-enum { EXIT_WRONG_USAGE = 2 };
 
 static void print_help(FILE *out)
 {
