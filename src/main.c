@@ -20,6 +20,7 @@ static const struct verb {
 	{ "check", "check configuration and maps, and show the planned requests", tool_check },
 	{ "ports", "the serial ports here, and the names to configure them by", tool_ports },
 	{ "read", "read a device once, without a configuration", tool_read },
+	{ "scan", "find the devices on a bus, and the maps that fit", tool_scan },
 	{ "sim", "play devices on a pseudo-terminal", tool_sim },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },

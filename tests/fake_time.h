@@ -12,5 +12,11 @@
  * how fast the machine is, and a minute is over at once.
  */
 
-/* One turn: what is ready, else the timer that is due next, but none after `until_us`. */
+/* Another loop, which has its turn whenever a loop has one; NULL: none any more. */
+void fake_time_also(sd_event *loop);
+
+/*
+ * One turn: what is ready, else the timer that is due next, but none after `until_us`. What
+ * is tested has such a turn when it calls sd_event_run().
+ */
 void fake_time_run(sd_event *loop, uint64_t until_us);

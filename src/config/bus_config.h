@@ -54,6 +54,13 @@ int map_library_get(struct map_library *library, const char *name,
 		    struct faults *faults) _must_check_;
 
 /*
+ * The names of all maps in the directories, each once, sorted, ending with NULL; the list and
+ * each name are the caller's, to be freed with map_library_free_names(). NULL: memory is short.
+ */
+char **map_library_names(const struct map_library *library);
+void map_library_free_names(char **names);
+
+/*
  * Reads one bus file. Lists and ranges of addresses become one device each. Returns 0, or
  * -EINVAL with the faults noted, or -errno.
  */

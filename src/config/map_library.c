@@ -72,13 +72,6 @@ static char *find_file(const struct map_library *library, const char *name)
 	return NULL;
 }
 
-static void names_free(char **names, size_t count)
-{
-	for (size_t i = 0; names && i < count; i++)
-		free(names[i]);
-	free(names);
-}
-
 /* Adds the names of the maps of one directory; one that cannot be read has none. */
 static void list_directory(const char *directory, char ***names, size_t *count)
 {
@@ -104,19 +97,45 @@ static void list_directory(const char *directory, char ***names, size_t *count)
 		closedir(dir);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char **map_library_names(const struct map_library *library)
+{
+	char **names = calloc(1, sizeof(*names));
+	size_t count = 0, kept = 0;
+
+	for (size_t i = 0; names && i < library->directory_count; i++)
+		list_directory(library->directories[i], &names, &count);
+	if (!count)
+		return names;
+	qsort(names, count, sizeof(*names), compare_names);
+	for (size_t i = 0; i < count; i++) {
+		if (kept && !strcmp(names[kept - 1], names[i]))
+			free(names[i]);
+		else
+			names[kept++] = names[i];
+	}
+	names[kept] = NULL;
+	return names;
+}
+
+void map_library_free_names(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
 static char *suggest(const struct map_library *library, const char *name)
 {
-	const char *meant = NULL;
-	char **names = NULL;
-	size_t count = 0;
-	char *copy;
+	char **names = map_library_names(library);
+	const char *meant = names ? fault_suggest(name, (const char *const *)names) : NULL;
+	char *copy = meant ? strdup(meant) : NULL;
 
-	for (size_t i = 0; i < library->directory_count; i++)
-		list_directory(library->directories[i], &names, &count);
-	if (count)
-		meant = fault_suggest(name, (const char *const *)names);
-	copy = meant ? strdup(meant) : NULL;
-	names_free(names, count);
+	map_library_free_names(names);
 	return copy;
 }
 

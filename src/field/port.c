@@ -33,9 +33,10 @@ static const struct {
 	uint32_t baud;
 	speed_t speed;
 } speeds[] = {
-	{ 1200, B1200 },     { 2400, B2400 },     { 4800, B4800 },     { 9600, B9600 },
-	{ 19200, B19200 },   { 38400, B38400 },   { 57600, B57600 },   { 115200, B115200 },
-	{ 230400, B230400 }, { 460800, B460800 }, { 921600, B921600 },
+	{ 110, B110 },       { 300, B300 },       { 600, B600 },       { 1200, B1200 },
+	{ 2400, B2400 },     { 4800, B4800 },     { 9600, B9600 },     { 19200, B19200 },
+	{ 38400, B38400 },   { 57600, B57600 },   { 115200, B115200 }, { 230400, B230400 },
+	{ 460800, B460800 }, { 500000, B500000 }, { 921600, B921600 }, { 1000000, B1000000 },
 };
 
 void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...)
@@ -45,6 +46,14 @@ void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(trouble, PORT_TROUBLE_MAX, format, arguments);
 	va_end(arguments);
+}
+
+uint32_t port_terminal_baud(const struct termios *termios)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(speeds); i++)
+		if (speeds[i].speed == cfgetospeed(termios))
+			return speeds[i].baud;
+	return 0;
 }
 
 /* --- a pseudo-terminal --- */

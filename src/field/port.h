@@ -6,10 +6,14 @@
 #include "field/stats.h"
 
 #include <sys/types.h>
+#include <termios.h>
 
 struct port;
 
 enum { PORT_TROUBLE_MAX = 160 };
+
+/* The speed that a terminal is set to, in baud; 0: one that has no name in termios. */
+uint32_t port_terminal_baud(const struct termios *termios);
 
 /* Writes what is wrong, for people. */
 void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...) _printf_(2, 3);

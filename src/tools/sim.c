@@ -247,6 +247,7 @@ static int play(struct sim *sim)
 				     : strerror(-r));
 		return r == -EEXIST ? EXIT_NOT_SO : EX_OSERR;
 	}
+	simulator_heed_speed(simulator);
 	r = fill_bus(sim, simulator);
 	if (r != 0)
 		return r;

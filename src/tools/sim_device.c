@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sim_device.c - what a simulated device holds: its registers and bits, from its map. */
 #include "tools/sim_device.h"
+#include "config/identity.h"
 #include "tools/measure.h"
 
 #include <errno.h>
@@ -59,6 +60,13 @@ static bool is_inside(const struct device_map *map, const struct request *reques
 	       request->first + (unsigned)request->count <= end;
 }
 
+/* What it says it is stands apart from the points, and is asked for by itself. */
+static bool asks_identity(const struct device_map *map, const struct request *request)
+{
+	return request->table == map->identity.table && request->first == map->identity.addr &&
+	       request->count == identity_registers(&map->identity);
+}
+
 void sim_device_fill(const struct sim_device *device, const struct request *request,
 		     double seconds, uint8_t *data)
 {
@@ -67,6 +75,10 @@ void sim_device_fill(const struct sim_device *device, const struct request *requ
 	size_t cell = is_bits(request->table) ? 1 : 2;
 	int cells = request->count + 2 * MARGIN;
 
+	if (asks_identity(device->map, request)) {
+		identity_fill(&device->map->identity, data);
+		return;
+	}
 	for (size_t i = 0; i < device->map->point_count; i++) {
 		const struct point *point = &device->map->points[i];
 		int at = point->addr - request->first + MARGIN;
@@ -96,5 +108,7 @@ uint8_t sim_device_exception(const struct sim_device *device, const struct reque
 
 	if (request->count == 0 || request->count > most)
 		return EXCEPTION_VALUE;
+	if (asks_identity(device->map, request))
+		return 0;
 	return is_inside(device->map, request) ? 0 : EXCEPTION_ADDRESS;
 }

@@ -16,6 +16,7 @@
 
 #include "bridge/clock.h"
 #include "field/plan.h"
+#include "field/port.h"
 #include "tools/sim_device.h"
 
 #include <errno.h>
@@ -62,6 +63,7 @@ struct simulator {
 	struct sim_fault *faults;
 	size_t fault_count;
 	bool muted;
+	uint32_t heeded; /* the speed that requests have to come at; 0: any */
 
 	uint8_t in[2 * FRAME_MAX]; /* of a request that is not whole yet */
 	size_t in_length;
@@ -399,6 +401,15 @@ static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t time, voi
 	return arm(s);
 }
 
+/* What the other end has set the terminal to can be seen from here. */
+static bool is_understood(const struct simulator *s)
+{
+	struct termios termios;
+
+	return !s->heeded || tcgetattr(s->master, &termios) < 0 ||
+	       port_terminal_baud(&termios) == s->heeded;
+}
+
 static int on_input(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 		    void *data)
 {
@@ -410,6 +421,10 @@ static int on_input(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return 0;
+	if (!is_understood(s)) {
+		s->stats.refused++;
+		return 0;
+	}
 	if (s->in_length == 0)
 		begin(s, now);
 	s->in_length += (size_t)n;
@@ -556,6 +571,11 @@ int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fa
 void simulator_clear_faults(struct simulator *simulator)
 {
 	simulator->fault_count = 0;
+}
+
+void simulator_heed_speed(struct simulator *simulator)
+{
+	simulator->heeded = simulator->baud;
 }
 
 void simulator_mute(struct simulator *simulator, bool mute)

@@ -6,6 +6,7 @@
 int tool_check(int argc, char **argv);
 int tool_ports(int argc, char **argv);
 int tool_read(int argc, char **argv);
+int tool_scan(int argc, char **argv);
 int tool_sim(int argc, char **argv);
 int tool_demo(int argc, char **argv);
 
