@@ -23,6 +23,7 @@ enum {
 };
 
 #define DEFAULT_TIMEOUT (300 * USEC_PER_MSEC)
+#define TURN_MOST (100 * USEC_PER_MSEC)
 #define EVERY_LEAST (1 * USEC_PER_MSEC)
 #define EVERY_MOST (366 * 86400 * USEC_PER_SEC)
 
@@ -131,11 +132,23 @@ static void read_echo(struct schema *schema, const struct yaml_node *node, void 
 	schema_bool(schema, node, &((struct bus_config *)data)->echo);
 }
 
+static void read_before(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_duration(schema, node, 0, TURN_MOST, &((struct bus_config *)data)->rts_before_us);
+}
+
+static void read_after(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_duration(schema, node, 0, TURN_MOST, &((struct bus_config *)data)->rts_after_us);
+}
+
 static void read_rs485(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	static const struct schema_key keys[] = {
 		KEY("mode", read_mode),
 		KEY("echo", read_echo),
+		KEY("before", read_before),
+		KEY("after", read_after),
 		LAST_KEY,
 	};
 

@@ -28,6 +28,7 @@ struct bus_config {
 	uint32_t baud;
 	struct serial_format format;
 	enum rs485_mode rs485;
+	uint64_t rts_before_us, rts_after_us; /* that the line is turned ahead of and behind a frame */
 	bool echo;
 	uint64_t timeout_us; /* how long a device may take to begin its answer */
 	unsigned retries;

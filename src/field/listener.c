@@ -22,6 +22,7 @@
 #include "field/opener.h"
 #include "field/plan.h"
 #include "field/port.h"
+#include "field/turn.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,6 +54,7 @@ struct listener {
 	struct device *devices;
 	struct opener *opener;
 	struct port *port;
+	struct turn *turn;
 	sd_event_source *port_source, *timer;
 	enum listener_state state;
 
@@ -88,6 +90,8 @@ static void wake_at(struct listener *listener, uint64_t time_us)
 static void close_port(struct listener *listener, const char *why)
 {
 	listener->port_source = sd_event_source_disable_unref(listener->port_source);
+	turn_free(listener->turn);
+	listener->turn = NULL;
 	port_close(listener->port);
 	listener->port = NULL;
 	listener->state = LISTENER_CLOSED;
@@ -103,6 +107,8 @@ static void on_open(void *data, struct port *port)
 				on_port, listener);
 
 	listener->port = port;
+	if (r >= 0)
+		r = turn_new(listener->loop, listener->config, port, &listener->turn);
 	if (r < 0) {
 		close_port(listener, strerror(-r));
 		return;
@@ -253,17 +259,16 @@ static void finish_poll(struct listener *listener, uint64_t now_us)
 static bool send_bytes(struct listener *listener, size_t n)
 {
 	const struct bus_config *config = listener->config;
-	ssize_t written = port_write(listener->port, listener->frame, n);
+	uint64_t end_us;
+	int r = turn_send(listener->turn, listener->frame, n, &end_us);
 
-	if (written < 0) {
-		close_port(listener, strerror((int)-written));
+	if (r < 0) {
+		close_port(listener, strerror(-r));
 		return false;
 	}
 	listener->frame_length = n;
 	listener->echo_length = config->echo ? n : 0;
-	/* The bytes are on the wire for their time, however soon write() returns. */
-	listener->deadline_us = clock_monotonic_us() + config->timeout_us +
-				plan_characters_us(n, config->baud, config->format);
+	listener->deadline_us = end_us + config->timeout_us;
 	return true;
 }
 
@@ -610,6 +615,7 @@ void listener_free(struct listener *listener)
 	sd_event_source_disable_unref(listener->port_source);
 	sd_event_source_disable_unref(listener->timer);
 	opener_free(listener->opener);
+	turn_free(listener->turn);
 	port_close(listener->port);
 	for (size_t i = 0; listener->devices && i < listener->config->device_count; i++)
 		device_done(&listener->devices[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* port.c - a serial port: opened, set, locked; bytes in and out without waiting. */
 #include "field/port.h"
+#include "base/units.h"
 #include "config/port_spec.h"
 #include "field/port_name.h"
 #include "field/serial.h"
@@ -107,21 +108,36 @@ static int open_terminal(struct port *port, const char *path, const struct bus_c
 	return r;
 }
 
+/* In milliseconds, as the kernel counts, and not less than was asked for. */
+static uint32_t whole_ms(uint64_t usec)
+{
+	return (uint32_t)((usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
+}
+
 /*
  * RS-485 by the kernel's driver, which turns the transceiver round. Most USB adapters do that
- * by themselves, and their drivers know no such call: in mode auto that is as good.
+ * by themselves, and their drivers know no such call: in mode auto that is as good. In mode
+ * rts it is turned by whoever sends.
  */
-static int set_rs485(const struct port *port, const struct bus_config *bus,
+static int set_rs485(struct port *port, const struct bus_config *bus,
 		     char trouble[PORT_TROUBLE_MAX])
 {
-	struct serial_rs485 rs485 = { .flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND };
+	struct serial_rs485 rs485 = {
+		.flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND,
+		.delay_rts_before_send = whole_ms(bus->rts_before_us),
+		.delay_rts_after_send = whole_ms(bus->rts_after_us),
+	};
+	int r;
 
 	switch (bus->rs485) {
 	case RS485_NONE:
 		return 0;
 	case RS485_RTS:
-		port_say(trouble, "rs485 mode rts is not supported; use auto, kernel or none");
-		return -ENOTSUP;
+		r = port_set_rts(port, false);
+		if (r < 0)
+			port_say(trouble, "it has no RTS (%s); use rs485: {mode: auto}",
+				 strerror(-r));
+		return r;
 	case RS485_AUTO:
 	case RS485_KERNEL:
 		break;
@@ -129,7 +145,7 @@ static int set_rs485(const struct port *port, const struct bus_config *bus,
 	if (ioctl(port->fd, TIOCSRS485, &rs485) == 0 || bus->rs485 == RS485_AUTO)
 		return 0;
 	port_say(trouble, "its driver has no RS-485 mode (%s); use rs485: {mode: auto}",
-	    strerror(errno));
+		 strerror(errno));
 	return -ENOTSUP;
 }
 
@@ -191,10 +207,20 @@ static int open_device(struct port *port, const struct bus_config *bus,
 		port_say(trouble, "another program has locked it");
 		return -EBUSY;
 	}
-	if (port->way == WAY_TERMINAL)
-		return 0;
 	set_low_latency(port);
 	return set_rs485(port, bus, trouble);
+}
+
+static int open_socket(struct port *port, const struct bus_config *bus,
+		       char trouble[PORT_TROUBLE_MAX])
+{
+	port->way = WAY_SOCKET;
+	if (bus->rs485 == RS485_KERNEL || bus->rs485 == RS485_RTS) {
+		port_say(trouble, "a converter turns its line round by itself; use rs485: "
+				  "{mode: auto}");
+		return -ENOTSUP;
+	}
+	return tcp_connect(bus->port, &port->fd, trouble);
 }
 
 int port_open(const struct bus_config *bus, struct port **result,
@@ -208,8 +234,7 @@ int port_open(const struct bus_config *bus, struct port **result,
 		return -ENOMEM;
 	port->fd = -1;
 	if (port_spec_kind(bus->port) == PORT_TCP) {
-		port->way = WAY_SOCKET;
-		r = tcp_connect(bus->port, &port->fd, trouble);
+		r = open_socket(port, bus, trouble);
 	} else {
 		r = open_device(port, bus, trouble);
 	}
@@ -264,6 +289,20 @@ ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n)
 	if (written >= 0)
 		return written;
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+int port_set_rts(struct port *port, bool on)
+{
+	const int rts = TIOCM_RTS;
+
+	return ioctl(port->fd, on ? TIOCMBIS : TIOCMBIC, &rts) < 0 ? -errno : 0;
+}
+
+bool port_is_sent(const struct port *port)
+{
+	int state = 0;
+
+	return ioctl(port->fd, TIOCSERGETLSR, &state) < 0 || state & TIOCSER_TEMT;
 }
 
 void port_drain(struct port *port)

@@ -36,6 +36,10 @@ int port_fd(const struct port *port);
 ssize_t port_read(struct port *port, uint8_t *bytes, size_t size) _must_check_;
 /* Bytes taken, which may be fewer than given, or none; -errno. */
 ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n) _must_check_;
+/* Switches the line RTS; -errno where there is none. */
+int port_set_rts(struct port *port, bool on) _must_check_;
+/* Whether the last bit has left, as far as the driver tells; true where it does not. */
+bool port_is_sent(const struct port *port);
 /* Throws away what was received and not read. */
 void port_drain(struct port *port);
 /* As the driver has counted them since the port is open (TIOCGICOUNT); 0 where it does not. */

@@ -12,6 +12,7 @@
 #include "bridge/clock.h"
 #include "field/plan.h"
 #include "field/receiver.h"
+#include "field/turn.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,6 +33,7 @@ enum wire_state {
 struct wire {
 	const struct bus_config *config;
 	struct port *port;
+	struct turn *turn;
 	sd_event_source *input, *timer;
 	wire_done *done;
 	void *data;
@@ -108,14 +110,12 @@ static void listen(struct wire *wire, bool on)
 static void send_request(struct wire *wire)
 {
 	const struct bus_config *config = wire->config;
-	ssize_t n = port_write(wire->port, wire->frame, wire->frame_length);
+	int r = turn_send(wire->turn, wire->frame, wire->frame_length, &wire->sent_us);
 
-	if (n < 0) {
-		lose_port(wire, strerror(-n));
+	if (r < 0) {
+		lose_port(wire, strerror(-r));
 		return;
 	}
-	/* The bytes are on the wire for their time, however soon write() returns. */
-	wire->sent_us = clock_monotonic_us() + characters_us(wire, wire->frame_length);
 	wire->active_us = wire->sent_us;
 	wire->deadline_us = wire->sent_us + config->timeout_us;
 	wire->last_us =
@@ -300,6 +300,8 @@ int wire_new(sd_event *loop, const struct bus_config *config, struct port *port,
 	if (r >= 0)
 		r = sd_event_add_time(loop, &wire->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
 				      on_timer, wire);
+	if (r >= 0)
+		r = turn_new(loop, config, port, &wire->turn);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(wire);
@@ -312,6 +314,7 @@ void wire_free(struct wire *wire)
 		return;
 	sd_event_source_disable_unref(wire->input);
 	sd_event_source_disable_unref(wire->timer);
+	turn_free(wire->turn);
 	port_close(wire->port);
 	free(wire);
 }
