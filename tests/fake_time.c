@@ -9,14 +9,16 @@
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
 	TIMERS_MAX = 256,
 	TERMINALS_MAX = 64,
+	SLAVE_MAJOR = 136, /* Documentation/admin-guide/devices.txt of Linux */
 	TERMINAL_ROOM = 4095, /* bytes that the kernel keeps for one that does not read */
 	PATIENCE_S = 60,      /* for the kernel to carry bytes from end to end */
 };
@@ -29,10 +31,16 @@ struct timer {
 	int enabled;
 };
 
+/* A pseudo-terminal: its master, and the number that its other end has in /dev/pts. */
+struct terminal {
+	int master;
+	unsigned number;
+};
+
 static struct timer timers[TIMERS_MAX];
 static sd_event *other_loop;
-static int masters[TERMINALS_MAX];
-static size_t master_count;
+static struct terminal terminals[TERMINALS_MAX];
+static size_t terminal_count;
 static uint64_t time_us = 1000 * USEC_PER_SEC;
 
 /* --- the clock and its timers --- */
@@ -159,32 +167,36 @@ int __wrap_posix_openpt(int flags);
 ssize_t __real_write(int fd, const void *bytes, size_t n);
 ssize_t __wrap_write(int fd, const void *bytes, size_t n);
 
+/* Numbers of descriptors and terminals are used again: what had them before is gone. */
 int __wrap_posix_openpt(int flags)
 {
 	int fd = __real_posix_openpt(flags);
+	unsigned number;
+	size_t i = 0;
 
-	for (size_t i = 0; i < master_count; i++)
-		if (masters[i] == fd)
-			return fd;
-	if (fd >= 0 && master_count < TERMINALS_MAX)
-		masters[master_count++] = fd;
+	if (fd < 0 || ioctl(fd, TIOCGPTN, &number) < 0)
+		return fd;
+	while (i < terminal_count && terminals[i].master != fd && terminals[i].number != number)
+		i++;
+	if (i == TERMINALS_MAX)
+		abort();
+	terminals[i] = (struct terminal){fd, number};
+	terminal_count += i == terminal_count;
 	return fd;
 }
 
 /* A descriptor of the end that reads what is written to `fd`, to be closed; -1: none. */
 static int other_end(int fd)
 {
-	char own[64], name[64];
+	struct stat st;
 
-	if (ttyname_r(fd, own, sizeof(own)))
-		own[0] = '\0';
-	for (size_t i = 0; i < master_count; i++) {
-		if (ptsname_r(masters[i], name, sizeof(name)))
-			continue;
-		if (masters[i] == fd)
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode))
+		return -1;
+	for (size_t i = 0; i < terminal_count; i++) {
+		if (terminals[i].master == fd)
 			return ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-		if (!strcmp(own, name))
-			return dup(masters[i]);
+		if (major(st.st_rdev) == SLAVE_MAJOR && minor(st.st_rdev) == terminals[i].number)
+			return dup(terminals[i].master);
 	}
 	return -1;
 }
