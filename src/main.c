@@ -18,10 +18,12 @@ static const struct verb {
 } verbs[] = {
 	{ "run", "the gateway, in the foreground", tool_run },
 	{ "check", "check configuration and maps, and show the planned requests", tool_check },
+	{ "maps", "the device maps there are, and what one of them offers", tool_maps },
 	{ "ports", "the serial ports here, and the names to configure them by", tool_ports },
 	{ "read", "read a device once, without a configuration", tool_read },
 	{ "scan", "find the devices on a bus, and the maps that fit", tool_scan },
 	{ "sim", "play devices on a pseudo-terminal", tool_sim },
+	{ "spool", "what waits on the disk, of a running or a stopped gateway", tool_spool },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },
 };

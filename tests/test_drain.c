@@ -298,6 +298,26 @@ static void loss_outlives_its_message(_unused_ void **state)
 	assert_sum_holds();
 }
 
+/* It is told of once, also by the process that comes next. */
+static void told_loss_stays_told(_unused_ void **state)
+{
+	const struct loss lost = { .count = 5, .why = LOSS_QUEUE };
+	struct message message = {
+		.qos = 1, .topic = "t", .topic_length = 1, .body = "loss", .body_length = 4,
+	};
+
+	open_spool();
+	spool_note_loss(spool, &lost);
+	assert_int_equal(spool_untold(spool), 5);
+	assert_int_equal(spool_append_loss(spool, &message), 0);
+	assert_int_equal(spool_close(spool), 0);
+	spool = NULL;
+	open_spool();
+	assert_int_equal(spool_untold(spool), 0);
+	assert_int_equal(spool_sums(spool).given_up[LOSS_QUEUE], 5);
+	assert_sum_holds();
+}
+
 static void drop_by_hand(_unused_ void **state)
 {
 	uint64_t oldest, next;
@@ -479,6 +499,7 @@ int main(void)
 		drain_test(pace_is_held),
 		drain_test(loss_outlives_its_message),
 		drain_test(drop_by_hand),
+		drain_test(told_loss_stays_told),
 		drain_test(acknowledged_in_time_never_reaches_the_disk),
 		drain_test(what_waits_is_synced_in_time),
 		drain_test(lost_tail_is_told),

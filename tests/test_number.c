@@ -310,6 +310,24 @@ static void test_payloads(_unused_ void **state)
 			    "{\"time\":\"1969-12-31T23:59:59.999Z\",\"seq\":18231}");
 }
 
+static void utf8_is_told_from_other_bytes(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+		bool valid;
+	} texts[] = {
+		{ "", 0, true }, { "21.5", 4, true }, { "\xC2\xB0""C", 3, true },
+		{ "\xF0\x9F\x8C\xA1", 4, true }, { "a\0b", 3, false }, { "\xFF", 1, false },
+		{ "\xC2", 1, false }, { "\xE0\x80\x80", 3, false }, { "ab\x80", 3, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_int_equal(utf8_is_valid(texts[i].bytes, texts[i].length),
+				 texts[i].valid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +343,7 @@ int main(void)
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_text_never_overflows),
 		cmocka_unit_test(test_payloads),
+		cmocka_unit_test(utf8_is_told_from_other_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

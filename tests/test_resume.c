@@ -102,6 +102,8 @@ static void counter_keeps_off_what_is_in_flight(void **state)
 	assert_int_equal(resume_next_mid(1), 2);
 	assert_int_equal(resume_next_mid(65535), 1);
 	assert_true(resume_may_publish(NULL, 0, 99));
+	/* also when it is the one that was just given out */
+	assert_true(resume_may_publish(&stuck, 1, 100));
 	assert_true(resume_may_publish(&stuck, 1, 101));
 	assert_true(resume_may_publish(&stuck, 1, 60000));
 	assert_false(resume_may_publish(&stuck, 1, 99));

@@ -154,7 +154,7 @@ static void flights_survive_a_crash(void **state)
 	assert_body(&message, 3);
 	assert_int_equal(spool_next(spool, &message, &place), 1);
 	assert_body(&message, 4);
-	assert_int_equal(spool_forget_released(spool), 1);
+	assert_int_equal(spool_forget_flights(spool, false), 1);
 }
 
 static void numbers_are_never_used_again(void **state)
@@ -269,6 +269,30 @@ static void flipped_bit_costs_one_message(void **state)
 	assert_sums(5, 0, 4);
 	assert_non_null(spool_loss(spool));
 	assert_int_equal(spool_loss(spool)->why, LOSS_DAMAGED);
+	assert_int_equal(spool_loss(spool)->count, 1);
+}
+
+/* An acknowledgement that came just before is none of the loss, also when it is read back. */
+static void acknowledged_is_not_dropped_too(void **state)
+{
+	struct spool_sums sums;
+	uint64_t oldest, next;
+
+	(void)state;
+	open_spool();
+	for (unsigned i = 0; i < 4; i++)
+		append(i);
+	send_next(0, 1);
+	send_next(1, 2);
+	commit();
+	assert_true(spool_acked(spool, 2));
+	spool_range(spool, &oldest, &next);
+	assert_int_equal(spool_drop(spool, oldest + 1, oldest + 2), 1);
+	commit();
+	crash();
+	sums = spool_sums(spool);
+	assert_int_equal(sums.acked, 1);
+	assert_int_equal(sums.given_up[LOSS_USER], 1);
 	assert_int_equal(spool_loss(spool)->count, 1);
 }
 
@@ -479,6 +503,7 @@ int main(void)
 		spool_test(numbers_are_never_used_again),
 		spool_test(torn_tail_is_cut_off),
 		spool_test(flipped_bit_costs_one_message),
+		spool_test(acknowledged_is_not_dropped_too),
 		spool_test(second_opener_is_refused),
 		spool_test(full_spool_drops_the_oldest),
 		spool_test(full_spool_drops_the_newest_and_drains),

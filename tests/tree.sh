@@ -25,19 +25,33 @@ sources() {
 	find src -name '*.[ch]' | sort
 }
 
-# Each library is known to one file.
+# users HEADER: who includes it.
+users() {
+	sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$1[>\"]" || true
+}
+
+# Each library is known to one file, libmosquitto to those that share the client.
 only_in() {
-	users=$(sources | xargs grep -lE "^[ 	]*#[ 	]*include[ 	]*[<\"]$1[>\"]" || true)
-	[ "$users" = "src/$2" ] || printf '%s\n' "$1: wanted in src/$2 alone, is in: $users"
+	header=$1
+	shift
+	wanted=$(printf 'src/%s\n' "$@")
+	[ "$(users "$header")" = "$wanted" ] ||
+		printf '%s\n' "$header: wanted in $wanted alone, is in: $(users "$header")"
+}
+
+# cJSON is known to those who speak JSON with others.
+only_where_json_is_spoken() {
+	users 'cjson/cJSON\.h' | grep -vxE \
+		'src/(drivers/text\.c|uplink/control\.h|tools/[a-z_]*\.[ch])' || true
 }
 
 each_library_in_one_file() {
 	only_in 'libserialport\.h' field/serial.c
-	only_in 'mosquitto\.h' uplink/session.c
+	only_in 'mosquitto\.h' uplink/client.c uplink/connect.c uplink/session.c
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c
 	only_in 'pcre2\.h' config/pattern.c
-	only_in 'cjson/cJSON\.h' drivers/text.c
+	only_where_json_is_spoken
 }
 
 # The rooms that a room may look into besides itself, and single headers that are an exception.
@@ -135,6 +149,12 @@ every_map_plays_its_examples() {
 	"$postbus" check devices/*.yaml >/dev/null
 }
 
+the_table_of_maps_is_up_to_date() {
+	wanted=$("$postbus" maps --maps devices --markdown)
+	[ "$(grep '^|' devices/README.md)" = "$wanted" ] ||
+		echo "devices/README.md: make -C build devices-table"
+}
+
 # etc/ as it would be installed, but with the maps of this tree.
 the_configuration_that_ships_is_right() {
 	status=0
@@ -182,6 +202,7 @@ check nothing_is_put_off
 check every_map_is_shipped
 check every_map_has_source_and_examples
 check every_map_plays_its_examples
+check the_table_of_maps_is_up_to_date
 check the_configuration_that_ships_is_right
 check manual_has_every_verb
 check manual_has_every_key

@@ -221,6 +221,20 @@ static size_t utf8_length(const unsigned char *s)
 	return length;
 }
 
+bool utf8_is_valid(const char *bytes, size_t length)
+{
+	const unsigned char *s = (const unsigned char *)bytes, *end = s + length;
+
+	while (s < end) {
+		size_t n = *s ? utf8_length(s) : 0;
+
+		if (n == 0)
+			return false;
+		s += n;
+	}
+	return true;
+}
+
 void json_string(const char *bytes, struct text *text)
 {
 	const unsigned char *s = (const unsigned char *)bytes;

@@ -55,11 +55,12 @@ int map_library_get(struct map_library *library, const char *name,
 		    struct faults *faults) _must_check_;
 
 /*
- * The names of all maps in the directories, each once, sorted, ending with NULL; the list and
- * each name are the caller's, to be freed with map_library_free_names(). NULL: memory is short.
+ * The names of all the maps that there are, in alphabetical order, each once, ending with
+ * NULL; NULL: memory is short. A directory that cannot be read has none.
  */
 char **map_library_names(const struct map_library *library);
-void map_library_free_names(char **names);
+void map_names_free(char **names);
+DEFINE_CLEANUP(char **, map_names_free)
 
 /*
  * Reads one bus file. Lists and ranges of addresses become one device each. Returns 0, or

@@ -43,6 +43,9 @@ struct key {
 	.offset = offsetof(struct conf, field), .size = sizeof(((struct conf *)NULL)->field)
 #define WORDS(...) .words = (const char *const[]){__VA_ARGS__, NULL}
 
+/* IANA's service names "mqtt" and "secure-mqtt". */
+enum { MQTT_PORT = 1883, MQTTS_PORT = 8883 };
+
 #define DAY (86400 * USEC_PER_SEC)
 #define MIB (UINT64_C(1) << 20)
 
@@ -50,6 +53,8 @@ static const struct key tls_keys[] = {
 	{"ca", KIND_PATH, FIELD(broker.tls.ca)},
 	{"cert", KIND_PATH, FIELD(broker.tls.cert)},
 	{"key", KIND_PATH, FIELD(broker.tls.key)},
+	{"psk_identity", KIND_TEXT, FIELD(broker.tls.psk_identity)},
+	{"psk_file", KIND_PATH, FIELD(broker.tls.psk_file)},
 	{0},
 };
 
@@ -67,6 +72,7 @@ static const struct key broker_keys[] = {
 	{"port", KIND_NUMBER, FIELD(broker.port), .least = 1, .most = 65535},
 	{"version", KIND_WORD, FIELD(broker.mqtt5), WORDS("3.1.1", "5")},
 	{"client_id", KIND_TEXT, FIELD(broker.client_id)},
+	{"session", KIND_WORD, FIELD(broker.clean_session), WORDS("persistent", "clean")},
 	{"keepalive", KIND_DURATION, FIELD(broker.keepalive_us), .least = 5 * USEC_PER_SEC,
 	 .most = 65535 * USEC_PER_SEC},
 	{"session_expiry", KIND_DURATION, FIELD(broker.session_expiry_us),
@@ -86,6 +92,7 @@ static const struct key publish_keys[] = {
 	{"retain", KIND_BOOL, FIELD(publish.retain)},
 	{"payload", KIND_WORD, FIELD(publish.payload), WORDS("json", "bare")},
 	{"time", KIND_WORD, FIELD(publish.time), WORDS("iso", "epoch_ms")},
+	{"expiry", KIND_DURATION, FIELD(publish.expiry_us), .most = 49710 * DAY},
 	{"clock_wait", KIND_DURATION, FIELD(publish.clock_wait_us), .most = 3600 * USEC_PER_SEC},
 	{0},
 };
@@ -501,7 +508,9 @@ static void fill_in(struct reader *reader)
 		conf->gateway = strdup(host);
 	}
 	if (!conf->broker.port)
-		conf->broker.port = conf->broker.tls.enabled ? 8883 : 1883;
+		conf->broker.port = conf->broker.tls.enabled ? MQTTS_PORT : MQTT_PORT;
+	if (conf->broker.port == MQTTS_PORT)
+		conf->broker.tls.enabled = true;
 	if (!conf->gateway ||
 	    (!conf->broker.client_id &&
 	     asprintf(&conf->broker.client_id, "postbus-%s", conf->gateway) < 0)) {
@@ -514,6 +523,7 @@ static void fill_in(struct reader *reader)
 static void check_together(struct reader *reader, const config_t *config)
 {
 	const struct conf *conf = reader->conf;
+	const struct tls_conf *tls = &conf->broker.tls;
 
 	if (conf->publish.payload == PAYLOAD_BARE && conf->publish.layout != LAYOUT_POINT)
 		fault(reader, config_lookup(config, "publish.payload"),
@@ -521,9 +531,18 @@ static void check_together(struct reader *reader, const config_t *config)
 	if (conf->broker.reconnect_first_us > conf->broker.reconnect_most_us)
 		fault(reader, config_lookup(config, "broker.reconnect"),
 		      "first is longer than most (1s and 2m where not given)");
-	if (!conf->broker.tls.cert != !conf->broker.tls.key)
+	if (!tls->cert && tls->key)
 		fault(reader, config_lookup(config, "broker.tls"),
-		      "cert and key go together: one is missing");
+		      "a key needs its certificate: cert is missing");
+	if (!tls->psk_identity != !tls->psk_file)
+		fault(reader, config_lookup(config, "broker.tls"),
+		      "psk_identity and psk_file go together: one is missing");
+	if (tls->psk_file && (tls->ca || tls->cert))
+		fault(reader, config_lookup(config, "broker.tls"),
+		      "a shared key (psk_file) takes the place of ca, cert and key");
+	if (conf->publish.expiry_us && !conf->broker.mqtt5)
+		fault(reader, config_lookup(config, "publish.expiry"),
+		      "messages expire at the broker with version = \"5\" only");
 	if (conf->broker.password_file && !conf->broker.username)
 		fault(reader, config_lookup(config, "broker.password_file"),
 		      "a password needs a username");
@@ -622,6 +641,8 @@ void conf_free(struct conf *conf)
 	free(conf->broker.tls.ca);
 	free(conf->broker.tls.cert);
 	free(conf->broker.tls.key);
+	free(conf->broker.tls.psk_identity);
+	free(conf->broker.tls.psk_file);
 	free(conf->publish.topic);
 	free(conf->spool.directory);
 	free(conf);

@@ -13,7 +13,8 @@ struct tls_conf {
 	bool enabled;
 	char *ca;   /* NULL: the system's */
 	char *cert; /* NULL: none */
-	char *key;
+	char *key;  /* NULL: the credential "key", where there is a certificate */
+	char *psk_identity, *psk_file; /* both or none: a shared key in place of certificates */
 };
 
 struct broker_conf {
@@ -21,6 +22,7 @@ struct broker_conf {
 	uint16_t port;
 	bool mqtt5; /* version "5" (default), otherwise 3.1.1 */
 	char *client_id;
+	bool clean_session; /* the broker keeps nothing of it beyond the link */
 	uint64_t keepalive_us, session_expiry_us;
 	unsigned inflight;
 	char *username, *password_file; /* NULL: none */
@@ -50,6 +52,7 @@ struct publish_conf {
 	bool retain;
 	enum payload_format payload;
 	enum time_format time;
+	uint64_t expiry_us;     /* what the broker could not deliver by then it drops; 0: never */
 	uint64_t clock_wait_us; /* how long the clock may take to be set right at the start */
 };
 

@@ -185,6 +185,13 @@ void points_free(struct point *points, size_t count);
 int point_override(struct point *point, const char *file, const struct yaml_node *node,
 		   struct faults *faults) _must_check_;
 
+/* The tables as maps call them, ending with NULL. */
+extern const char *const table_names[];
+
+/* The point's type as its map says it. */
+enum { POINT_TYPE_NAME_MAX = 16 };
+const char *point_type_name(const struct point *point, char name[POINT_TYPE_NAME_MAX]);
+
 /* Bytes that the point's raw value has on the wire (2 per register; 1 for coils); not of text. */
 size_t point_size(const struct point *point);
 

@@ -72,6 +72,13 @@ static char *find_file(const struct map_library *library, const char *name)
 	return NULL;
 }
 
+void map_names_free(char **names)
+{
+	for (size_t i = 0; names && names[i]; i++)
+		free(names[i]);
+	free(names);
+}
+
 /* Adds the names of the maps of one directory; one that cannot be read has none. */
 static void list_directory(const char *directory, char ***names, size_t *count)
 {
@@ -109,8 +116,8 @@ char **map_library_names(const struct map_library *library)
 
 	for (size_t i = 0; names && i < library->directory_count; i++)
 		list_directory(library->directories[i], &names, &count);
-	if (!count)
-		return names;
+	if (!names)
+		return NULL;
 	qsort(names, count, sizeof(*names), compare_names);
 	for (size_t i = 0; i < count; i++) {
 		if (kept && !strcmp(names[kept - 1], names[i]))
@@ -122,21 +129,12 @@ char **map_library_names(const struct map_library *library)
 	return names;
 }
 
-void map_library_free_names(char **names)
-{
-	for (size_t i = 0; names && names[i]; i++)
-		free(names[i]);
-	free(names);
-}
-
 static char *suggest(const struct map_library *library, const char *name)
 {
-	char **names = map_library_names(library);
+	_cleanup_(map_names_freep) char **names = map_library_names(library);
 	const char *meant = names ? fault_suggest(name, (const char *const *)names) : NULL;
-	char *copy = meant ? strdup(meant) : NULL;
 
-	map_library_free_names(names);
-	return copy;
+	return meant ? strdup(meant) : NULL;
 }
 
 static int add_entry(struct map_library *library, const char *name, const char *file,

@@ -19,7 +19,7 @@ enum {
 #define TIME_MOST (366 * 86400 * USEC_PER_SEC)
 #define DEFAULT_EVERY (10 * USEC_PER_SEC)
 
-static const char *const table_names[] = {
+const char *const table_names[] = {
 	[TABLE_COIL] = "coil",   [TABLE_DISCRETE] = "discrete",
 	[TABLE_INPUT] = "input", [TABLE_HOLDING] = "holding",
 	NULL,
@@ -60,6 +60,21 @@ struct line {
 	const struct yaml_node *node;
 	unsigned base; /* what addresses are counted from */
 };
+
+const char *point_type_name(const struct point *point, char name[POINT_TYPE_NAME_MAX])
+{
+	size_t written = 0;
+
+	while (written < ARRAY_SIZE(written_types) && written_types[written] != point->type)
+		written++;
+	if (point->type == TYPE_STRING && point->length)
+		snprintf(name, POINT_TYPE_NAME_MAX, "string[%u]", point->length);
+	else
+		snprintf(name, POINT_TYPE_NAME_MAX, "%s",
+			 written < ARRAY_SIZE(written_types) ? written_names[written]
+							     : type_names[point->type]);
+	return name;
+}
 
 static bool is_bits(enum table table)
 {

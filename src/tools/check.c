@@ -35,13 +35,6 @@ static void print_help(FILE *out)
 
 /* --- examples --- */
 
-static const char *const table_names[] = {
-	[TABLE_COIL] = "coil",
-	[TABLE_DISCRETE] = "discrete",
-	[TABLE_INPUT] = "input",
-	[TABLE_HOLDING] = "holding",
-};
-
 static bool is_read(const struct request *request, const struct point *point)
 {
 	return request->table == point->table && point->addr >= request->first &&

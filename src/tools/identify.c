@@ -30,7 +30,7 @@ struct identifier *identifier_new(struct map_library *library)
 	_cleanup_(identifier_freep) struct identifier *identifier =
 		calloc(1, sizeof(*identifier));
 	_cleanup_(faults_freep) struct faults *faults = faults_new();
-	char **names = map_library_names(library);
+	_cleanup_(map_names_freep) char **names = map_library_names(library);
 	size_t count = 0;
 
 	while (names && names[count])
@@ -45,7 +45,6 @@ struct identifier *identifier_new(struct map_library *library)
 		    identity_registers(&map->identity))
 			identifier->maps[identifier->count++] = map;
 	}
-	map_library_free_names(names);
 	if (!identifier || !identifier->maps || !faults)
 		return NULL;
 	qsort(identifier->maps, identifier->count, sizeof(*identifier->maps), by_register);

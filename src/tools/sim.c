@@ -2,6 +2,7 @@
 /* sim.c - `postbus sim`: plays devices on a pseudo-terminal until it is told to stop. */
 
 #include "tools/arguments.h"
+#include "tools/sim_device.h"
 #include "tools/simulator.h"
 #include "tools/tools.h"
 
@@ -46,7 +47,9 @@ static const char help[] =
 	"Usage: postbus sim MAP[@ADDRESS]... [OPTION]...\n"
 	"Plays devices on a pseudo-terminal, paced as the baud rate paces a wire.\n"
 	"MAP is a device map's name or the path of a .yaml file; without ADDRESS it is\n"
-	"the map's own. The first line printed is the terminal's path.\n\n"
+	"the map's own. The first line printed is the terminal's path.\n"
+	"Modbus devices hold registers; all others say their map's examples in turn, each\n"
+	"second or when they are asked.\n\n"
 	"  --link PATH    PATH is a symbolic link to the terminal while it runs\n"
 	"  --baud N       pace of the wire (default: the first map's, or 9600)\n"
 	"  --format 8N1   data bits, parity, stop bits (default: the first map's)\n"
@@ -135,11 +138,13 @@ static int add_word(struct sim *sim, const char *word, struct faults *faults)
 	if (maps_find(sim->library, "sim", name, &sim->files[sim->file_count], &map, faults) < 0)
 		return EXIT_NOT_SO;
 	sim->file_count += sim->files[sim->file_count] != NULL;
-	if (!driver_find(map->driver)->serve)
-		return usage("only devices of drivers modbus and modbus-ascii are played", word);
+	if (!sim_device_is_possible(map))
+		return usage("the map has no examples that could be played", word);
+	if (driver_find(map->driver)->next && sim->fault_count)
+		return usage("only answers of Modbus go wrong", word);
 	if (!at)
 		address = map->address;
-	if (address == 0)
+	if (address == 0 && driver_find(map->driver)->serve)
 		return usage("the map names no address, MAP@ADDRESS does", word);
 	sim->devices[sim->device_count] = map;
 	sim->addresses[sim->device_count++] = address;
@@ -183,6 +188,8 @@ static int fill_bus(const struct sim *sim, struct simulator *simulator)
 				sim->addresses[i]);
 			return EXIT_WRONG_USAGE;
 		}
+		if (r == -EPROTONOSUPPORT)
+			return usage("is of another driver than the first", sim->devices[i]->name);
 		if (r < 0) {
 			fprintf(stderr, "postbus sim: %s: %s\n", sim->devices[i]->name,
 				strerror(-r));
@@ -198,9 +205,14 @@ static int fill_bus(const struct sim *sim, struct simulator *simulator)
 static void print_bus(const struct sim *sim, const struct simulator *simulator)
 {
 	printf("%s\n", simulator_path(simulator));
-	for (size_t i = 0; i < sim->device_count; i++)
-		printf("%s@%u: %s\n", sim->devices[i]->name, sim->addresses[i],
-		       sim->devices[i]->title ? sim->devices[i]->title : "");
+	for (size_t i = 0; i < sim->device_count; i++) {
+		const char *title = sim->devices[i]->title;
+
+		printf("%s", sim->devices[i]->name);
+		if (sim->addresses[i])
+			printf("@%u", sim->addresses[i]);
+		printf(": %s\n", title ? title : "");
+	}
 	fflush(stdout);
 }
 

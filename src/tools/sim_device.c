@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim_device.c - what a simulated device holds: its registers and bits, from its map. */
+/* sim_device.c - what a simulated device holds: its registers, or what it says, of its map. */
 #include "tools/sim_device.h"
 #include "config/identity.h"
 #include "tools/measure.h"
@@ -67,32 +67,43 @@ static bool asks_identity(const struct device_map *map, const struct request *re
 	       request->count == identity_registers(&map->identity);
 }
 
+/* Writes what is pinned, or what is not, of the points that are in the image or partly so. */
+static void fill_image(const struct sim_device *device, const struct request *request,
+		       double seconds, bool pinned, uint8_t *image)
+{
+	size_t cell = is_bits(request->table) ? 1 : 2;
+	int cells = request->count + 2 * MARGIN;
+
+	for (size_t i = 0; i < device->map->point_count; i++) {
+		const struct point *point = &device->map->points[i];
+		int at = point->addr - request->first + MARGIN;
+		uint8_t *bytes;
+
+		if (device->pins[i].set != pinned || point->table != request->table ||
+		    at < 0 || at + (int)point_span(point) > cells)
+			continue;
+		bytes = image + (size_t)at * cell;
+		if (pinned)
+			measure_pinned(point, device->pins[i].number, bytes);
+		else
+			measure(device->map, i, device->address, seconds, bytes);
+	}
+}
+
 void sim_device_fill(const struct sim_device *device, const struct request *request,
 		     double seconds, uint8_t *data)
 {
 	/* A cell a register or bit, and room for points that are partly inside. */
 	uint8_t image[BATCH_MAX_BITS + 2 * MARGIN] = {0};
 	size_t cell = is_bits(request->table) ? 1 : 2;
-	int cells = request->count + 2 * MARGIN;
 
 	if (asks_identity(device->map, request)) {
 		identity_fill(&device->map->identity, data);
 		return;
 	}
-	for (size_t i = 0; i < device->map->point_count; i++) {
-		const struct point *point = &device->map->points[i];
-		int at = point->addr - request->first + MARGIN;
-
-		if (point->table != request->table || at < 0 ||
-		    at + (int)point_span(point) > cells)
-			continue;
-		if (device->pins[i].set)
-			measure_pinned(point, device->pins[i].number,
-				       image + (size_t)at * cell);
-		else
-			measure(device->map, i, device->address, seconds,
-				image + (size_t)at * cell);
-	}
+	/* What was pinned stands, whatever else is in the same registers. */
+	fill_image(device, request, seconds, false, image);
+	fill_image(device, request, seconds, true, image);
 	if (!is_bits(request->table)) {
 		memcpy(data, image + MARGIN * cell, request->count * cell);
 		return;
@@ -111,4 +122,86 @@ uint8_t sim_device_exception(const struct sim_device *device, const struct reque
 	if (asks_identity(device->map, request))
 		return 0;
 	return is_inside(device->map, request) ? 0 : EXCEPTION_ADDRESS;
+}
+
+/* --- devices that speak in lines, frames and telegrams --- */
+
+bool sim_device_is_possible(const struct device_map *map)
+{
+	const struct driver *driver = driver_find(map->driver);
+
+	return driver->serve || map->example_count;
+}
+
+int sim_device_pin_example(struct sim_device *device, size_t example)
+{
+	if (example >= device->map->example_count)
+		return -ENOENT;
+	device->example = example;
+	device->pinned = true;
+	return 0;
+}
+
+struct saying sim_device_say(struct sim_device *device)
+{
+	const struct example *example = &device->map->examples[device->example];
+
+	if (!device->pinned)
+		device->example = (device->example + 1) % device->map->example_count;
+	return (struct saying){example->receive, example->receive_length};
+}
+
+/* A meter that waits to be acknowledged has named itself, in its first line, and no more. */
+static struct saying begin_answer(struct sim_device *device)
+{
+	const struct example *example = &device->map->examples[device->example];
+	const uint8_t *end = memchr(example->receive, '\n', example->receive_length);
+
+	if (!device->map->framing.acknowledge.count || !end)
+		return sim_device_say(device);
+	device->begun = (size_t)(end + 1 - example->receive);
+	return (struct saying){example->receive, device->begun};
+}
+
+static struct saying go_on(struct sim_device *device)
+{
+	struct saying saying = sim_device_say(device);
+
+	saying.bytes += device->begun;
+	saying.length -= device->begun;
+	device->begun = 0;
+	return saying;
+}
+
+/* Whether the bytes are the wanted ones, or the beginning of them. */
+static enum serve_status match(const uint8_t *bytes, size_t n, const uint8_t *wanted,
+			       size_t length)
+{
+	if (!length || memcmp(bytes, wanted, n < length ? n : length))
+		return SERVE_REFUSED;
+	return n < length ? SERVE_MORE : SERVE_REQUEST;
+}
+
+enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *bytes, size_t n,
+				  size_t *used, struct saying *saying)
+{
+	const struct driver *driver = driver_find(device->map->driver);
+	const struct example *example = &device->map->examples[device->example];
+	enum serve_status status;
+	uint8_t frame[FRAME_MAX];
+
+	if (device->begun) {
+		*used = driver->acknowledge(device->map, example->receive, device->begun,
+					    frame);
+		status = match(bytes, n, frame, *used);
+		if (status == SERVE_REQUEST)
+			*saying = go_on(device);
+		if (status != SERVE_REFUSED)
+			return status;
+	}
+	*used = driver->ask(device->map, device->address, frame);
+	status = match(bytes, n, frame, *used);
+	if (status == SERVE_REQUEST)
+		*saying = begin_answer(device);
+	return status;
 }

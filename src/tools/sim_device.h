@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sim_device.h - what a simulated device holds: its registers and bits, from its map. */
+/* sim_device.h - what a simulated device holds: its registers, or what it says, of its map. */
 #pragma once
 
 #include "field/driver.h"
@@ -13,7 +13,21 @@ struct sim_device {
 	const struct device_map *map;
 	uint8_t address;
 	struct pin *pins; /* one a point */
+
+	/* of a device that speaks in units: its map's examples, in turn */
+	size_t example; /* the next one */
+	bool pinned;    /* it stays that one */
+	size_t begun;   /* bytes of it that were said, until what was acknowledged goes on */
 };
+
+/* Bytes of the map's, given out as they are. */
+struct saying {
+	const uint8_t *bytes;
+	size_t length;
+};
+
+/* Whether a device of this map can be simulated: one that speaks in units needs examples. */
+bool sim_device_is_possible(const struct device_map *map);
 
 /* The map must outlive it. 0 or -ENOMEM. */
 int sim_device_init(struct sim_device *device, const struct device_map *map,
@@ -29,3 +43,16 @@ uint8_t sim_device_exception(const struct sim_device *device, const struct reque
 /* The reply's data so long after the start: registers big-endian, or packed bits. */
 void sim_device_fill(const struct sim_device *device, const struct request *request,
 		     double seconds, uint8_t *data);
+
+/* Makes it say this example alone; -ENOENT. */
+int sim_device_pin_example(struct sim_device *device, size_t example);
+
+/* What it says next, unasked. */
+struct saying sim_device_say(struct sim_device *device);
+
+/*
+ * What it says to the bytes that it hears, if they begin with its request (or, in the midst
+ * of an answer, with what it waits for), which are *used; MORE where they may become that.
+ */
+enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *bytes, size_t n,
+				  size_t *used, struct saying *saying);

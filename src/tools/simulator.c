@@ -18,15 +18,14 @@
 #include "field/plan.h"
 #include "field/port.h"
 #include "tools/sim_device.h"
+#include "tools/terminal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
-#include <termios.h>
 
 enum {
+	SAY_US = 1000000,  /* how often a device that is not asked speaks */
 	ANSWERS_MAX = 16,  /* that a busy device still remembers */
 	ANSWER_PARTS = 3,  /* most that one request makes: echo, and an answer with a pause */
 	NOISE_MAX = 40,    /* most characters of noise in place of an answer */
@@ -44,15 +43,14 @@ struct sim_fault {
 
 struct answer {
 	uint8_t frame[FRAME_MAX + 2];
+	const uint8_t *said; /* of a device that speaks in units, in place of frame */
 	size_t length, sent;
 	uint64_t start_us; /* when its first character begins */
 	bool right, noise; /* noise is made as it is given out, of any length */
 };
 
 struct simulator {
-	int master, slave;
-	char path[64];
-	char *link;
+	struct terminal terminal;
 	uint32_t baud;
 	struct serial_format format;
 	const struct driver *driver;
@@ -71,6 +69,7 @@ struct simulator {
 	bool in_early;
 	struct answer answers[ANSWERS_MAX]; /* in the order of the wire */
 	size_t answer_count;
+	uint64_t say_us;      /* when the device that is not asked speaks next; 0: there is none */
 	uint64_t wire_end_us; /* end of the last frame that is wholly past or a request */
 
 	sd_event_source *input, *timer;
@@ -94,7 +93,7 @@ static uint64_t answer_end_us(const struct simulator *s, const struct answer *an
 
 /* --- requests and answers --- */
 
-static const struct sim_device *device_at(const struct simulator *s, uint8_t address)
+static struct sim_device *device_at(const struct simulator *s, uint8_t address)
 {
 	for (size_t i = 0; i < s->device_count; i++)
 		if (s->devices[i].address == address)
@@ -284,6 +283,70 @@ static void begin(struct simulator *s, uint64_t now)
 	s->in_early = now + EARLY_US < end + plan_silence_us(s->baud, s->format);
 }
 
+/* --- devices that speak in lines, frames and telegrams --- */
+
+static void say(struct simulator *s, struct saying saying, uint64_t start_us)
+{
+	struct answer *answer;
+
+	if (s->muted || s->answer_count == ANSWERS_MAX)
+		return;
+	answer = add_answer(s, start_us);
+	answer->said = saying.bytes;
+	answer->length = saying.length;
+	answer->right = true;
+}
+
+/* What is not asked speaks each second, or where that takes longer, without a pause. */
+static void say_unasked(struct simulator *s, uint64_t now)
+{
+	if (!s->say_us || now < s->say_us || s->answer_count)
+		return;
+	s->say_us = now + SAY_US;
+	say(s, sim_device_say(&s->devices[0]), now);
+}
+
+/* The device that the bytes are for, or may become; whatever it has to say to them. */
+static enum serve_status serve_stream(struct simulator *s, size_t *used, struct saying *saying)
+{
+	enum serve_status found = SERVE_REFUSED;
+
+	for (size_t i = 0; i < s->device_count; i++) {
+		enum serve_status status = sim_device_hear(&s->devices[i], s->in,
+							   s->in_length, used, saying);
+
+		if (status == SERVE_REQUEST)
+			return status;
+		if (status == SERVE_MORE)
+			found = status;
+	}
+	return found;
+}
+
+static void take_stream(struct simulator *s)
+{
+	while (s->in_length > 0) {
+		struct saying saying;
+		size_t used;
+		enum serve_status status = serve_stream(s, &used, &saying);
+
+		if (status == SERVE_MORE)
+			return;
+		if (status == SERVE_REQUEST) {
+			s->stats.requests++;
+			say(s, saying, later(s->in_begin_us + characters_us(s, used),
+					     s->in_last_us));
+		} else {
+			s->stats.refused++;
+			used = s->in_length;
+		}
+		s->in_length -= used;
+		memmove(s->in, s->in + used, s->in_length);
+	}
+}
+
+/* --- the wire --- */
+
 /* Answers all whole requests among the bytes and throws away what is none. */
 static void take(struct simulator *s)
 {
@@ -318,10 +381,11 @@ static void take(struct simulator *s)
 /* A terminal that nobody reads fills up: then bytes are lost, as on a wire. */
 static void give_bytes(struct simulator *s, struct answer *answer, size_t n)
 {
+	const uint8_t *bytes = answer->said ? answer->said : answer->frame;
 	uint8_t noise[256];
 
 	if (!answer->noise) {
-		if (write(s->master, answer->frame + answer->sent, n) != (ssize_t)n)
+		if (write(s->terminal.master, bytes + answer->sent, n) != (ssize_t)n)
 			answer->right = false;
 		return;
 	}
@@ -329,7 +393,7 @@ static void give_bytes(struct simulator *s, struct answer *answer, size_t n)
 		piece = n - i < sizeof(noise) ? n - i : sizeof(noise);
 		for (size_t j = 0; j < piece; j++)
 			noise[j] = noise_at(answer->sent + i + j);
-		(void)!write(s->master, noise, piece);
+		(void)!write(s->terminal.master, noise, piece);
 	}
 }
 
@@ -366,7 +430,7 @@ static uint64_t due_us(const struct simulator *s, uint64_t now)
 	if (s->in_length > 0)
 		due = s->in_last_us + PIECES_US;
 	if (s->answer_count == 0)
-		return due;
+		return s->say_us && s->say_us < due ? s->say_us : due;
 	byte = answer->start_us + characters_us(s, answer->sent + 1);
 	last = answer_end_us(s, answer);
 	byte = later(byte, now + BATCH_US);
@@ -398,6 +462,7 @@ static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t time, voi
 		s->in_length = 0;
 		s->stats.refused++;
 	}
+	say_unasked(s, now);
 	return arm(s);
 }
 
@@ -406,7 +471,7 @@ static bool is_understood(const struct simulator *s)
 {
 	struct termios termios;
 
-	return !s->heeded || tcgetattr(s->master, &termios) < 0 ||
+	return !s->heeded || tcgetattr(s->terminal.master, &termios) < 0 ||
 	       port_terminal_baud(&termios) == s->heeded;
 }
 
@@ -429,58 +494,14 @@ static int on_input(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
 		begin(s, now);
 	s->in_length += (size_t)n;
 	s->in_last_us = now;
-	take(s);
+	if (s->driver && s->driver->next)
+		take_stream(s);
+	else
+		take(s);
 	return arm(s);
 }
 
-/* --- the terminal --- */
-
-/* Its own open slave side keeps the master from hanging up when the gateway closes. */
-static int open_terminal(struct simulator *s)
-{
-	struct termios termios;
-
-	s->master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-	if (s->master < 0 || grantpt(s->master) < 0 || unlockpt(s->master) < 0 ||
-	    ptsname_r(s->master, s->path, sizeof(s->path)) != 0)
-		return -errno;
-	s->slave = open(s->path, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (s->slave < 0 || tcgetattr(s->slave, &termios) < 0)
-		return -errno;
-	cfmakeraw(&termios);
-	return tcsetattr(s->slave, TCSANOW, &termios) < 0 ? -errno : 0;
-}
-
-/* Only a symbolic link is ever replaced. */
-static int make_link(struct simulator *s, const char *link)
-{
-	struct stat st;
-
-	if (lstat(link, &st) == 0) {
-		if (!S_ISLNK(st.st_mode))
-			return -EEXIST;
-		if (unlink(link) < 0)
-			return -errno;
-	}
-	if (symlink(s->path, link) < 0)
-		return -errno;
-	s->link = strdup(link);
-	if (!s->link) {
-		unlink(link);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Unless it has become someone else's. */
-static void remove_link(const struct simulator *s)
-{
-	char target[sizeof(s->path)];
-	ssize_t n = s->link ? readlink(s->link, target, sizeof(target)) : -1;
-
-	if (n == (ssize_t)strlen(s->path) && memcmp(target, s->path, (size_t)n) == 0)
-		unlink(s->link);
-}
+/* --- the whole --- */
 
 int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 		  struct serial_format format, struct simulator **simulator)
@@ -490,14 +511,13 @@ int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 
 	if (!s)
 		return -ENOMEM;
-	s->master = s->slave = -1;
 	s->baud = baud;
 	s->format = format;
 	s->born_us = clock_monotonic_us();
-	r = open_terminal(s);
+	r = terminal_open(&s->terminal, link);
 	if (r < 0)
 		return r;
-	r = sd_event_add_io(loop, &s->input, s->master, EPOLLIN, on_input, s);
+	r = sd_event_add_io(loop, &s->input, s->terminal.master, EPOLLIN, on_input, s);
 	if (r < 0)
 		return r;
 	/* Bytes that are there already go before a timer that waits for them. */
@@ -506,9 +526,6 @@ int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 		return r;
 	r = sd_event_add_time(loop, &s->timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_time,
 			      s);
-	if (r < 0)
-		return r;
-	r = link ? make_link(s, link) : 0;
 	if (r < 0)
 		return r;
 	*simulator = TAKE_PTR(s);
@@ -521,14 +538,11 @@ void simulator_free(struct simulator *simulator)
 		return;
 	sd_event_source_disable_unref(simulator->input);
 	sd_event_source_disable_unref(simulator->timer);
-	remove_link(simulator);
-	closep(&simulator->slave);
-	closep(&simulator->master);
+	terminal_close(&simulator->terminal);
 	for (size_t i = 0; i < simulator->device_count; i++)
 		sim_device_done(&simulator->devices[i]);
 	free(simulator->devices);
 	free(simulator->faults);
-	free(simulator->link);
 	free(simulator);
 }
 
@@ -540,8 +554,8 @@ int simulator_add(struct simulator *simulator, const struct device_map *map,
 
 	if (device_at(simulator, address))
 		return -EEXIST;
-	if (!driver || !driver->serve ||
-	    (simulator->driver && simulator->driver != driver))
+	if (!driver || (simulator->driver && simulator->driver != driver) ||
+	    !sim_device_is_possible(map))
 		return -EPROTONOSUPPORT;
 	devices = reallocarray(simulator->devices, simulator->device_count + 1,
 			       sizeof(*devices));
@@ -553,7 +567,10 @@ int simulator_add(struct simulator *simulator, const struct device_map *map,
 		return -ENOMEM;
 	simulator->device_count++;
 	simulator->driver = driver;
-	return 0;
+	if (!driver->next || map->framing.request.count)
+		return 0;
+	simulator->say_us = clock_monotonic_us();
+	return arm(simulator);
 }
 
 int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fault)
@@ -593,9 +610,16 @@ int simulator_set(struct simulator *simulator, uint8_t address, const char *poin
 	return device ? sim_device_pin(device, point, number) : -ENOENT;
 }
 
+int simulator_set_example(struct simulator *simulator, uint8_t address, size_t example)
+{
+	struct sim_device *device = device_at(simulator, address);
+
+	return device ? sim_device_pin_example(device, example) : -ENOENT;
+}
+
 const char *simulator_path(const struct simulator *simulator)
 {
-	return simulator->path;
+	return simulator->terminal.path;
 }
 
 struct simulator_stats simulator_stats(const struct simulator *simulator)

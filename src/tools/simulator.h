@@ -28,7 +28,13 @@ int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 void simulator_free(struct simulator *simulator);
 DEFINE_CLEANUP(struct simulator *, simulator_free)
 
-/* Adds a device; -EEXIST when the address is taken. The map must outlive the simulator. */
+/*
+ * Adds a device; -EEXIST when the address is taken (0: the device has none),
+ * -EPROTONOSUPPORT when it is of another driver than those before it, or speaks in units and
+ * its map has no examples. Polled devices hold registers; those that speak in units say their
+ * map's examples in turn, each second or when they are asked. The map must outlive the
+ * simulator.
+ */
 int simulator_add(struct simulator *simulator, const struct device_map *map, uint8_t address)
 	__attribute__((warn_unused_result));
 int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fault)
@@ -47,6 +53,9 @@ void simulator_mute(struct simulator *simulator, bool mute);
 /* Pins a point's raw number, so that a test knows what comes out; -ENOENT. */
 int simulator_set(struct simulator *simulator, uint8_t address, const char *point,
 		  double number);
+
+/* Makes a device that speaks in units say this example of its map alone; -ENOENT. */
+int simulator_set_example(struct simulator *simulator, uint8_t address, size_t example);
 
 /* Name of the slave side, /dev/pts/N. */
 const char *simulator_path(const struct simulator *simulator);

@@ -74,8 +74,7 @@ static void nothing_owed(struct spool *spool)
 	spool->synced_seq = spool->ledger.next_seq;
 }
 
-/* A loss that goes on is recorded from time to time. */
-static int record_loss(struct spool *spool, uint64_t now_us)
+int spool_record_loss(struct spool *spool, uint64_t now_us)
 {
 	uint8_t bytes[LOSS_ENCODED_SIZE];
 	const struct piece body = { bytes, sizeof(bytes) };
@@ -110,7 +109,7 @@ int spool_commit(struct spool *spool, uint64_t now_us)
 		return 0;
 	r = spool_record_steps(spool);
 	if (r == 0)
-		r = record_loss(spool, now_us);
+		r = spool_record_loss(spool, now_us);
 	if (r == 0)
 		r = reserve_early(spool);
 	if (r == 0 && sync_is_owed(spool, now_us)) {

@@ -105,8 +105,10 @@ static int next_message(struct spool *spool, struct stream *stream, struct messa
 	while ((r = cursor_next(&spool->journal, &stream->cursor, &record, place)) > 0) {
 		bool gap = record.seq > stream->expected_seq;
 
+		/* Numbers that were never given out are of no message of ours. */
 		if (message_decode(&record, message, told) < 0 ||
-		    record.seq < stream->expected_seq)
+		    record.seq < stream->expected_seq ||
+		    record.seq >= spool->ledger.next_seq)
 			continue;
 		note_read(spool, stream, record.seq);
 		stream->expected_seq++;

@@ -5,6 +5,20 @@
 #include <errno.h>
 #include <string.h>
 
+const char *loss_why_words(enum loss_why why)
+{
+	static const char *const words[LOSS_WHY_COUNT] = {
+		[LOSS_FULL] = "spool full",
+		[LOSS_POWER_CUT] = "power cut",
+		[LOSS_DAMAGED] = "damaged",
+		[LOSS_QUEUE] = "disk too slow",
+		[LOSS_AGE] = "too old",
+		[LOSS_USER] = "dropped by hand",
+	};
+
+	return words[why];
+}
+
 void ledger_init(struct ledger *ledger)
 {
 	*ledger = (struct ledger){ 0 };
@@ -136,12 +150,25 @@ ssize_t ledger_finish(struct ledger *ledger, uint64_t from, uint64_t to)
 	return fresh;
 }
 
-uint64_t ledger_waiting(const struct ledger *ledger)
+uint64_t ledger_waiting(const struct ledger *ledger, uint64_t from, uint64_t to)
 {
-	uint64_t waiting = ledger->next_seq - ledger->oldest_seq;
+	uint64_t waiting;
 
-	for (size_t i = 0; i < ledger->range_count; i++)
-		waiting -= ledger->ranges[i].to - ledger->ranges[i].from + 1;
+	if (from < ledger->oldest_seq)
+		from = ledger->oldest_seq;
+	if (to >= ledger->next_seq)
+		to = ledger->next_seq - 1;
+	if (from >= ledger->next_seq || from > to)
+		return 0;
+	waiting = to - from + 1;
+	for (size_t i = 0; i < ledger->range_count; i++) {
+		const struct range *range = &ledger->ranges[i];
+		uint64_t low = range->from > from ? range->from : from;
+		uint64_t high = range->to < to ? range->to : to;
+
+		if (low <= high)
+			waiting -= high - low + 1;
+	}
 	return waiting;
 }
 

@@ -39,6 +39,9 @@ enum loss_why {
 	LOSS_WHY_COUNT,
 };
 
+/* The reason in words, as a `loss` message has it. */
+const char *loss_why_words(enum loss_why why);
+
 /* taken = acked + refused + dropped + damaged + waiting, at all times. */
 struct spool_sums {
 	uint64_t taken, acked, refused, dropped, damaged, waiting;
@@ -81,8 +84,8 @@ bool ledger_is_finished(const struct ledger *ledger, uint64_t seq);
 /* Marks numbers as finished; how many were not before, or -ENOMEM. */
 ssize_t ledger_finish(struct ledger *ledger, uint64_t from, uint64_t to) _must_check_;
 struct spool_sums ledger_sums(const struct ledger *ledger);
-/* Waiting messages, counted from the ranges: what ledger_sums() has to agree with. */
-uint64_t ledger_waiting(const struct ledger *ledger);
+/* Waiting messages among these numbers; of all of them ledger_sums() has to say the same. */
+uint64_t ledger_waiting(const struct ledger *ledger, uint64_t from, uint64_t to);
 
 /* The flights, in the order in which they were sent. */
 struct flight *ledger_flights(const struct ledger *ledger);

@@ -41,6 +41,8 @@ static int replay_segment(struct spool *spool, const struct slot *slot, uint32_t
 	while ((r = segment_read(&reader, &record, &offset)) > 0)
 		if (replay_record(&spool->ledger, &record) == -ENOMEM)
 			return -ENOMEM;
+	if (reader.damaged && spool->patient)
+		return -EAGAIN;
 	if (reader.damaged)
 		log_error("spool %s: %04u.seg: %u bytes are damaged and were skipped",
 			  spool->path, slot->number, reader.damaged);
@@ -80,6 +82,8 @@ static ssize_t find_checkpoint(struct spool *spool)
 			return r;
 		if (r > 0)
 			return i - 1;
+		if (spool->patient)
+			return -EAGAIN;
 		log_error("spool %s: %04u.seg: its checkpoint is damaged", spool->path,
 			  slots->slots[i - 1].number);
 	}
@@ -279,7 +283,7 @@ static int find_oldest(struct spool *spool)
  * Where a process has the spool meanwhile, segments and memory may be seen at different
  * moments: -EAGAIN, for one who is patient.
  */
-static int look_only(struct spool *spool, bool patient)
+static int look_only(struct spool *spool)
 {
 	struct slots *slots = &spool->journal.slots;
 	_cleanup_free_ uint8_t *bytes = NULL;
@@ -293,7 +297,7 @@ static int look_only(struct spool *spool, bool patient)
 	bytes = left.bytes;
 	if (r == 0)
 		r = replay(spool, &left, &is_bare);
-	if (r == 0 && patient && left.length && left.segment != slots_current(slots)->id)
+	if (r == 0 && spool->patient && left.length && left.segment != slots_current(slots)->id)
 		r = -EAGAIN;
 	return r;
 }
@@ -340,14 +344,37 @@ static int take_over(struct spool *spool)
 	return r < 0 ? r : begin_boot(spool);
 }
 
-int spool_recover(struct spool *spool, bool patient)
+/*
+ * The lock says which spool this is, for the day when a file of another one is put in. Where
+ * it does not, the files do: it need not be synced.
+ */
+static bool read_identity(const struct spool *spool, uint8_t bytes[SPOOL_ID_SIZE])
+{
+	return pread(spool->lock, bytes, SPOOL_ID_SIZE, 0) == SPOOL_ID_SIZE;
+}
+
+static void note_identity(const struct spool *spool)
+{
+	const uint8_t *id = spool->journal.slots.spool;
+	uint8_t bytes[SPOOL_ID_SIZE];
+
+	if (!read_identity(spool, bytes) || memcmp(bytes, id, SPOOL_ID_SIZE))
+		(void)!pwrite(spool->lock, id, SPOOL_ID_SIZE, 0);
+}
+
+int spool_recover(struct spool *spool)
 {
 	struct slots *slots = &spool->journal.slots;
+	uint8_t identity[SPOOL_ID_SIZE];
 	int r;
 
 	slots->directory = spool->directory;
+	if (read_identity(spool, identity))
+		memcpy(slots->spool, identity, sizeof(identity));
 	r = slots_scan(slots);
 	if (r == 0)
-		r = spool->read_only ? look_only(spool, patient) : take_over(spool);
+		r = spool->read_only ? look_only(spool) : take_over(spool);
+	if (r == 0 && !spool->read_only)
+		note_identity(spool);
 	return r < 0 ? r : find_oldest(spool);
 }

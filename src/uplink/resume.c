@@ -39,5 +39,6 @@ size_t resume_plan(const struct flight *flights, size_t count, uint16_t last_mid
 
 bool resume_may_publish(const struct flight *flights, size_t count, uint16_t last_mid)
 {
-	return count == 0 || distance(flights[0].mid, last_mid) < MIDS - MARGIN;
+	return count == 0 || flights[0].mid == last_mid ||
+	       distance(flights[0].mid, last_mid) < MIDS - MARGIN;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* room.c - the spool's segments in turn: having room for what is to be noted. */
 #include "base/log.h"
-#include "uplink/bodies.h"
 #include "uplink/spool_state.h"
 
 #include <errno.h>
@@ -15,37 +14,6 @@ enum {
 	STEP_SLOTS = 2,
 };
 
-/*
- * Times of the first and the last message of a segment that are not finished. A message
- * that was to tell of a loss is not given up itself: the loss is to be told again.
- */
-static void read_loss(struct spool *spool, const struct slot *slot, struct loss *loss)
-{
-	_cleanup_(segment_reader_done) struct segment_reader reader = { 0 };
-	_cleanup_close_ int fd = slot_open(&spool->journal.slots, slot);
-	struct record record;
-	uint32_t offset;
-
-	if (fd < 0 || segment_reader_begin(&reader, fd, slot->id, SEGMENT_HEADER_SIZE,
-					   slot->size) < 0)
-		return;
-	while (segment_read(&reader, &record, &offset) > 0) {
-		struct message message;
-		const uint8_t *told;
-		struct loss untold;
-
-		if (message_decode(&record, &message, &told) < 0 ||
-		    ledger_is_finished(&spool->ledger, record.seq))
-			continue;
-		if (told && loss_decode(told, &untold) == 0)
-			ledger_untold(&spool->ledger, &untold);
-		boots_set_time(&spool->ledger.boots, &message);
-		loss->to_ms = message.time_ms;
-		if (!loss->from_ms)
-			loss->from_ms = loss->to_ms;
-	}
-}
-
 /* Gives up the oldest segment, which is not the one that is written. */
 static int drop_oldest_segment(struct spool *spool, enum loss_why why)
 {
@@ -57,7 +25,7 @@ static int drop_oldest_segment(struct spool *spool, enum loss_why why)
 	uint64_t before = spool->ledger.given_up[why];
 	int r;
 
-	read_loss(spool, &slots->slots[0], &loss);
+	spool_read_loss(spool, &loss);
 	r = ledger_dropped(&spool->ledger, &loss);
 	if (r < 0)
 		return r;

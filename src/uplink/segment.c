@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 static const char magic[8] = "PBSPOOL";
@@ -178,6 +179,15 @@ static int fill_with_zeros(int fd, uint32_t size)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* What root makes in somebody's spool is to be that one's too, where files have owners. */
+static void give_to_owner(int directory, int fd)
+{
+	struct stat st;
+
+	if (geteuid() == 0 && fstat(directory, &st) == 0)
+		(void)!fchown(fd, st.st_uid, st.st_gid);
+}
+
 int segment_create(int directory, const char *name, uint32_t size)
 {
 	_cleanup_close_ int fd = -1;
@@ -186,6 +196,7 @@ int segment_create(int directory, const char *name, uint32_t size)
 	fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -errno;
+	give_to_owner(directory, fd);
 	r = fill_with_zeros(fd, size);
 	if (r == 0 && fsync(directory) < 0)
 		r = -errno;

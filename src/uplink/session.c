@@ -13,22 +13,20 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "uplink/answer.h"
+#include "uplink/connect.h"
 #include "uplink/pubrec.h"
 #include "uplink/resume.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <openssl/ssl.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 enum {
 	TICK_US = 1000 * 1000,
@@ -38,8 +36,10 @@ enum {
 	UNACKNOWLEDGED_A_TURN = 256,
 	/* A link that held so long was a good one: begin with the shortest delay again. */
 	GOOD_LINK_US = 60 * 1000 * 1000,
-	PASSWORD_MAX = 1024,
-	STATUS_MAX = 256,
+	/* How long what the broker did not want now is kept from it. */
+	AGAIN_US = 5 * 1000 * 1000,
+	/* Refusals are told of so often at most. */
+	REFUSALS_US = 60 * 1000 * 1000,
 };
 
 enum link {
@@ -47,17 +47,6 @@ enum link {
 	LINK_CONNECTING, /* the helper has the client */
 	LINK_OPENING,    /* CONNECT is sent or about to be */
 	LINK_UP,
-};
-
-/* What the helper thread needs, owned by it until `done` is set. */
-struct connecting {
-	struct mosquitto *client;
-	char *host;
-	int port, keepalive_s;
-	mosquitto_property *properties;
-	int event; /* duplicate of the session's eventfd */
-	int result, error;
-	atomic_bool done;
 };
 
 struct session {
@@ -74,35 +63,55 @@ struct session {
 	uint32_t socket_events; /* what socket_source waits for */
 	uint64_t link_since_us;
 	unsigned attempts; /* without success */
+	bool taken_over;   /* by another client with our id */
+	struct will will;
 	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
 	bool greeted;      /* `online` was published on this link */
 	bool is_paced;     /* the spool gave no more, or holds the rest back for its pace */
 
+	/* what this link's broker allows */
 	unsigned window;   /* most messages in flight on this link */
 	uint8_t max_qos;
+	bool retains;
+	uint64_t again_us; /* what it did not want now is published again; 0: nothing is */
+
+	uint64_t refusals; /* that were not told of yet, … */
+	uint64_t refusals_due_us; /* … and when they may be */
+
 	uint16_t last_mid; /* where the client's counter stands */
 	bool watches_log;  /* of this client */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
-	char status[STATUS_MAX], trouble[STATUS_MAX];
+	char refusal[TROUBLE_MAX]; /* why the broker refused the link */
+	char trouble[TROUBLE_MAX]; /* what was last said of it */
 };
 
-static int begin_attempt(struct session *session);
+static int begin_attempt(struct session *session, char why[TROUBLE_MAX]);
 
 /* --- publishing --- */
 
-static mosquitto_property *message_properties(const struct session *session, uint64_t seq)
+/* MQTT 5.0, 3.3.2.3. Without memory for them a message goes out with fewer. */
+static mosquitto_property *message_properties(const struct session *session,
+					      const struct message *message)
 {
+	uint64_t expiry_us = session->conf->publish.expiry_us;
 	mosquitto_property *properties = NULL;
 	char digits[24];
 	struct text text = { .data = digits, .size = sizeof(digits) };
 
 	if (!session->conf->broker.mqtt5)
 		return NULL;
-	text_addu(&text, seq, 1);
-	if (mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
-					       digits))
-		mosquitto_property_free_all(&properties);
+	text_addu(&text, message->seq, 1);
+	(void)!mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
+						  digits);
+	if (message->form != FORM_BARE)
+		(void)!mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE,
+						     "application/json");
+	if (expiry_us)
+		(void)!mosquitto_property_add_int32(&properties,
+						    MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
+						    (expiry_us + USEC_PER_SEC - 1) /
+						    USEC_PER_SEC);
 	return properties;
 }
 
@@ -111,7 +120,7 @@ static int publish(struct session *session, const struct message *message, uint8
 		   int *mid)
 {
 	struct text payload = { .data = session->payload, .size = PAYLOAD_MAX };
-	mosquitto_property *properties = message_properties(session, message->seq);
+	mosquitto_property *properties = message_properties(session, message);
 	char topic[TOPIC_MAX + 1];
 	int rc;
 
@@ -119,7 +128,7 @@ static int publish(struct session *session, const struct message *message, uint8
 	topic[message->topic_length] = '\0';
 	message_payload(message, &payload);
 	rc = mosquitto_publish_v5(session->client, mid, topic, payload.length, payload.data,
-				  qos, message->retain, properties);
+				  qos, message->retain && session->retains, properties);
 	mosquitto_property_free_all(&properties);
 	if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
 		session->last_mid = *mid;
@@ -136,12 +145,34 @@ static void watch_log(struct session *session)
 	session->watches_log = true;
 }
 
+/* Told at once, and then now and then: a broker that refuses one refuses many. */
+static void tell_refusals(struct session *session, const char *why)
+{
+	uint64_t now_us = clock_monotonic_us();
+
+	if (!session->refusals || now_us < session->refusals_due_us)
+		return;
+	if (why)
+		snprintf(session->refusal, sizeof(session->refusal), "%s", why);
+	log_error("broker %s:%u: %llu message%s will never be taken: %s; set aside",
+		  session->conf->broker.host, session->conf->broker.port,
+		  (unsigned long long)session->refusals, session->refusals == 1 ? "" : "s",
+		  session->refusal);
+	session->refusals = 0;
+	session->refusals_due_us = now_us + REFUSALS_US;
+}
+
+static void note_refusal(struct session *session, const char *why)
+{
+	session->refusals++;
+	tell_refusals(session, why);
+}
+
 /* The library will not take it, now or ever: too large for the broker, topic not valid. */
 static void set_aside(struct session *session, uint64_t seq, int rc)
 {
-	log_error("message %llu can't be published: %s; set aside", (unsigned long long)seq,
-		  mosquitto_strerror(rc));
 	spool_set_aside(session->spool, seq, rc);
+	note_refusal(session, mosquitto_strerror(rc));
 }
 
 static void send_message(struct session *session, const struct message *message,
@@ -202,7 +233,7 @@ static void publish_status(struct session *session, const char *status)
 	int mid = session->last_mid;
 
 	mosquitto_publish(session->client, &mid, session->status_topic, strlen(status), status,
-			  0, true);
+			  0, session->retains);
 	session->last_mid = mid;
 }
 
@@ -216,6 +247,10 @@ bool session_feed(struct session *session, bool hold)
 		publish_status(session, "online");
 		send_again(session);
 		session->greeted = true;
+	}
+	if (session->again_us && clock_monotonic_us() >= session->again_us) {
+		session->again_us = 0;
+		send_again(session);
 	}
 	session->is_paced = false;
 	while (!session->lost && !hold) {
@@ -240,9 +275,15 @@ bool session_feed(struct session *session, bool hold)
 
 uint64_t session_due_us(const struct session *session)
 {
-	if (session->link != LINK_UP || !session->is_paced)
-		return UINT64_MAX;
-	return spool_pace_due_us(session->spool);
+	uint64_t due_us = UINT64_MAX;
+
+	if (session->link != LINK_UP)
+		return due_us;
+	if (session->is_paced)
+		due_us = spool_pace_due_us(session->spool);
+	if (session->again_us && session->again_us < due_us)
+		due_us = session->again_us;
+	return due_us;
 }
 
 bool session_is_busy(const struct session *session)
@@ -262,11 +303,21 @@ static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, i
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
-	if (reason >= 0x80) {
-		/* An answer for good: asked again, the broker would say the same. */
+	switch (answer_to_publish(reason)) {
+	case ANSWER_TAKEN:
+		break;
+	case ANSWER_LATER:
+		if (spool_again(session->spool, mid) && !session->again_us) {
+			session->again_us = clock_monotonic_us() + AGAIN_US;
+			log_warning("broker %s:%u: does not take a message now: %s; asking "
+				    "again in %d s", session->conf->broker.host,
+				    session->conf->broker.port, mosquitto_reason_string(reason),
+				    AGAIN_US / 1000000);
+		}
+		return;
+	case ANSWER_NEVER:
 		if (spool_refused(session->spool, mid, reason))
-			log_error("broker refuses a message: %s; set aside",
-				  mosquitto_reason_string(reason));
+			note_refusal(session, mosquitto_reason_string(reason));
 		return;
 	}
 	for (size_t i = 0; i < count && !session->blind; i++) {
@@ -330,23 +381,50 @@ static void resume_released(struct session *session)
 			session->lost = MOSQ_ERR_CONN_LOST;
 }
 
+/*
+ * What the broker allows (MQTT 5.0, 3.2.2.3). Maximum Packet Size and Server Keep Alive the
+ * library keeps to by itself: it refuses what is too large, and pings as it is told.
+ */
 static void read_limits(struct session *session, const mosquitto_property *properties)
 {
+	const struct broker_conf *broker = &session->conf->broker;
+	uint32_t expiry_s = broker->session_expiry_us / USEC_PER_SEC, allowed_s = expiry_s;
 	uint16_t receive_maximum;
-	uint8_t max_qos;
+	uint8_t max_qos, retains = 1;
 
+	session->window = broker->inflight;
+	session->max_qos = 2;
 	if (mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM,
 					  &receive_maximum, false) &&
 	    receive_maximum < session->window)
 		session->window = receive_maximum;
 	if (mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &max_qos, false))
 		session->max_qos = max_qos;
+	mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &retains, false);
+	if (!retains && session->retains)
+		log_warning("broker %s:%u: retains no messages: states are published without",
+			    broker->host, broker->port);
+	session->retains = retains;
+	session->will.retain = retains;
+	mosquitto_property_read_int32(properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+				      &allowed_s, false);
+	if (allowed_s < expiry_s && !broker->clean_session)
+		log_warning("broker %s:%u: keeps the session for %u s only, not for %u s",
+			    broker->host, broker->port, allowed_s, expiry_s);
 }
 
-static const char *refusal(const struct session *session, int reason)
+/* CONNACK says no. A last will that is too much for the broker is asked for less of. */
+static void refused(struct session *session, int reason)
 {
-	return session->conf->broker.mqtt5 ? mosquitto_reason_string(reason) :
-					     mosquitto_connack_string(reason);
+	bool mqtt5 = session->conf->broker.mqtt5;
+
+	if (mqtt5 && reason == MQTT_RC_RETAIN_NOT_SUPPORTED)
+		session->will.retain = false;
+	if (mqtt5 && reason == MQTT_RC_QOS_NOT_SUPPORTED)
+		session->will.qos = 0;
+	snprintf(session->refusal, sizeof(session->refusal), "refused: %s",
+		 mqtt5 ? mosquitto_reason_string(reason) : mosquitto_connack_string(reason));
+	session->lost = MOSQ_ERR_CONN_REFUSED;
 }
 
 static void on_connect(_unused_ struct mosquitto *client, void *data, int reason, int flags,
@@ -358,21 +436,18 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	size_t forgotten = 0, count;
 
 	if (reason) {
-		snprintf(session->status, sizeof(session->status), "refused: %s",
-			 refusal(session, reason));
-		session->lost = MOSQ_ERR_CONN_REFUSED;
+		refused(session, reason);
 		return;
 	}
-	session->window = broker->inflight;
-	session->max_qos = 2;
 	read_limits(session, properties);
-	if (present)
+	if (present && !broker->clean_session)
 		resume_released(session);
 	else
-		forgotten = spool_forget_released(session->spool);
+		forgotten = spool_forget_flights(session->spool, broker->clean_session);
 	session->link = LINK_UP;
 	session->link_since_us = clock_monotonic_us();
 	session->greeted = false;
+	session->again_us = 0;
 	session->trouble[0] = '\0';
 	spool_link_up(session->spool);
 	spool_flights(session->spool, &count);
@@ -390,6 +465,8 @@ static void on_disconnect(_unused_ struct mosquitto *client, void *data, int rea
 {
 	struct session *session = data;
 
+	if (reason == MQTT_RC_SESSION_TAKEN_OVER)
+		session->taken_over = true;
 	if (!session->lost)
 		session->lost = reason ? reason : MOSQ_ERR_CONN_LOST;
 }
@@ -409,6 +486,9 @@ static uint64_t next_delay_us(const struct session *session)
 	uint64_t delay_us = broker->reconnect_first_us;
 	uint32_t random = 0;
 
+	/* Two with one id would push each other out for ever: leave the other one some peace. */
+	if (session->taken_over)
+		delay_us = broker->reconnect_most_us;
 	for (unsigned i = 1; i < session->attempts && delay_us < broker->reconnect_most_us; i++)
 		delay_us *= 2;
 	if (delay_us > broker->reconnect_most_us)
@@ -442,20 +522,31 @@ static void link_failed(struct session *session, const char *why)
 	session->lost = 0;
 	session->attempts++;
 	set_timer(session, next_delay_us(session));
+	session->taken_over = false;
+}
+
+/* Why the link was lost, by a MOSQ_ERR code or the reason code of the broker's DISCONNECT. */
+static const char *describe_loss(const struct session *session)
+{
+	if (session->lost >= MQTT_RC_UNSPECIFIED)
+		return mosquitto_reason_string(session->lost);
+	return session->lost == MOSQ_ERR_ERRNO ? strerror(errno) :
+						 mosquitto_strerror(session->lost);
 }
 
 static void deal_with_loss(struct session *session)
 {
-	char why[STATUS_MAX];
+	char why[TROUBLE_MAX];
 
 	if (!session->lost || session->link == LINK_DOWN)
 		return;
 	if (session->lost == MOSQ_ERR_CONN_REFUSED && session->link == LINK_OPENING)
-		snprintf(why, sizeof(why), "%s", session->status);
+		snprintf(why, sizeof(why), "%s", session->refusal);
+	else if (session->taken_over)
+		snprintf(why, sizeof(why), "another client has taken over the session: it "
+			 "uses the client_id \"%s\" too", session->conf->broker.client_id);
 	else
-		snprintf(why, sizeof(why), "link lost: %s",
-			 session->lost == MOSQ_ERR_ERRNO ? strerror(errno) :
-							   mosquitto_strerror(session->lost));
+		snprintf(why, sizeof(why), "link lost: %s", describe_loss(session));
 	link_failed(session, why);
 }
 
@@ -470,7 +561,11 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 {
 	struct session *session = data;
 
-	/* Each call takes at most as many packets as messages are in flight. */
+	/*
+	 * A call takes at most as many packets as messages are in flight, and it ends early where
+	 * errno says EAGAIN, also where that is left over from before.
+	 */
+	errno = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		note_result(session, mosquitto_loop_read(session->client, 1));
 	return 0;
@@ -497,6 +592,7 @@ void session_write(struct session *session)
 static void tick(struct session *session)
 {
 	note_result(session, mosquitto_loop_misc(session->client));
+	tell_refusals(session, NULL);
 	if (session->link == LINK_OPENING &&
 	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
 		link_failed(session, "the broker does not answer");
@@ -508,6 +604,7 @@ static void tick(struct session *session)
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t now_us, void *data)
 {
 	struct session *session = data;
+	char why[TROUBLE_MAX];
 	int r;
 
 	switch (session->link) {
@@ -516,13 +613,9 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t now_us, 
 		tick(session);
 		break;
 	case LINK_DOWN:
-		r = begin_attempt(session);
-		if (r < 0) {
-			char why[STATUS_MAX];
-
-			snprintf(why, sizeof(why), "can't connect: %s", strerror(-r));
-			link_failed(session, session->status[0] ? session->status : why);
-		}
+		r = begin_attempt(session, why);
+		if (r < 0)
+			link_failed(session, why);
 		break;
 	case LINK_CONNECTING:
 		break;
@@ -530,63 +623,20 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t now_us, 
 	return 0;
 }
 
-/* --- connecting, which blocks: a helper thread for as long as it takes --- */
-
-static void connecting_free(struct connecting *connecting)
-{
-	if (!connecting)
-		return;
-	mosquitto_property_free_all(&connecting->properties);
-	closep(&connecting->event);
-	free(connecting->host);
-	free(connecting);
-}
-DEFINE_CLEANUP(struct connecting *, connecting_free)
-
-static void *connect_helper(void *data)
-{
-	struct connecting *connecting = data;
-
-	connecting->result = mosquitto_connect_bind_v5(
-		connecting->client, connecting->host, connecting->port,
-		connecting->keepalive_s, NULL, connecting->properties);
-	connecting->error = errno;
-	/* From the store on it may be gone: the descriptor is taken before. */
-	int event = TAKE_FD(connecting->event);
-
-	atomic_store_explicit(&connecting->done, true, memory_order_release);
-	(void)!eventfd_write(event, 1);
-	close(event);
-	return NULL;
-}
-
-static void connect_trouble(const struct connecting *connecting, char why[STATUS_MAX])
-{
-	if (connecting->result == MOSQ_ERR_ERRNO)
-		snprintf(why, STATUS_MAX, "%s", strerror(connecting->error));
-	else if (connecting->result == MOSQ_ERR_EAI)
-		snprintf(why, STATUS_MAX, "the name is not known");
-	else
-		snprintf(why, STATUS_MAX, "%s", mosquitto_strerror(connecting->result));
-}
-
 static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 			void *data)
 {
 	struct session *session = data;
 	_cleanup_(connecting_freep) struct connecting *connecting = NULL;
+	char why[TROUBLE_MAX];
 	eventfd_t count;
 	int r;
 
 	(void)!eventfd_read(fd, &count);
-	if (!session->connecting ||
-	    !atomic_load_explicit(&session->connecting->done, memory_order_acquire))
+	if (!session->connecting || !connecting_is_done(session->connecting))
 		return 0;
 	connecting = TAKE_PTR(session->connecting);
-	if (connecting->result) {
-		char why[STATUS_MAX];
-
-		connect_trouble(connecting, why);
+	if (connecting_result(connecting, why) < 0) {
 		link_failed(session, why);
 		return 0;
 	}
@@ -604,133 +654,7 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 	return 0;
 }
 
-static int start_helper(struct session *session)
-{
-	const struct broker_conf *broker = &session->conf->broker;
-	_cleanup_(connecting_freep) struct connecting *connecting =
-		calloc(1, sizeof(*connecting));
-	pthread_attr_t attributes;
-	pthread_t thread;
-	int r;
-
-	if (!connecting)
-		return -ENOMEM;
-	connecting->client = session->client;
-	connecting->port = broker->port;
-	connecting->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
-	connecting->host = strdup(broker->host);
-	connecting->event = fcntl(session->event, F_DUPFD_CLOEXEC, 3);
-	if (!connecting->host || connecting->event < 0)
-		return -ENOMEM;
-	if (broker->mqtt5 &&
-	    mosquitto_property_add_int32(&connecting->properties,
-					 MQTT_PROP_SESSION_EXPIRY_INTERVAL,
-					 broker->session_expiry_us / USEC_PER_SEC))
-		return -ENOMEM;
-
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attributes, 512 * 1024);
-	r = pthread_create(&thread, &attributes, connect_helper, connecting);
-	pthread_attr_destroy(&attributes);
-	if (r)
-		return -r;
-	session->connecting = TAKE_PTR(connecting);
-	session->link = LINK_CONNECTING;
-	return 0;
-}
-
 /* --- a new client, with what is in doubt --- */
-
-/*
- * The password: from the file that is configured, or systemd's credential "password" when
- * there is a user name and no file. 1 when there is one, 0, or -errno with the status set.
- */
-static int read_password(struct session *session, char password[PASSWORD_MAX])
-{
-	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-	const char *path = session->conf->broker.password_file;
-	_cleanup_free_ char *credential = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
-
-	if (!session->conf->broker.username)
-		return 0;
-	if (!path && credentials && asprintf(&credential, "%s/password", credentials) > 0 &&
-	    access(credential, F_OK) == 0)
-		path = credential;
-	if (!path)
-		return 0;
-	file = fopen(path, "re");
-	if (!file || !fgets(password, PASSWORD_MAX, file)) {
-		int error = errno ? errno : ENODATA;
-
-		snprintf(session->status, sizeof(session->status), "password file %s: %s", path,
-			 strerror(error));
-		return -error;
-	}
-	password[strcspn(password, "\r\n")] = '\0';
-	return 1;
-}
-
-static int set_credentials(struct session *session)
-{
-	char password[PASSWORD_MAX];
-	int r = read_password(session, password), rc;
-
-	if (r < 0 || !session->conf->broker.username)
-		return r;
-	rc = mosquitto_username_pw_set(session->client, session->conf->broker.username,
-				       r > 0 ? password : NULL);
-	explicit_bzero(password, sizeof(password));
-	return rc ? -ENOMEM : 0;
-}
-
-static int set_tls(struct session *session)
-{
-	const struct tls_conf *tls = &session->conf->broker.tls;
-	int rc;
-
-	if (!tls->enabled)
-		return 0;
-	if (!tls->ca) {
-		rc = mosquitto_int_option(session->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
-		if (rc)
-			return -ENOTSUP;
-	}
-	rc = mosquitto_tls_set(session->client, tls->ca, tls->ca ? NULL : "/etc/ssl/certs",
-			       tls->cert, tls->key, NULL);
-	if (rc) {
-		snprintf(session->status, sizeof(session->status), "TLS settings: %s",
-			 mosquitto_strerror(rc));
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int new_client(struct session *session)
-{
-	const struct broker_conf *broker = &session->conf->broker;
-	struct mosquitto *client = mosquitto_new(broker->client_id, false, session);
-	int r;
-
-	if (!client)
-		return -errno;
-	session->client = client;
-	mosquitto_threaded_set(client, true);
-	mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION,
-			     broker->mqtt5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
-	mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
-	mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, UINT16_MAX);
-	mosquitto_connect_v5_callback_set(client, on_connect);
-	mosquitto_disconnect_v5_callback_set(client, on_disconnect);
-	mosquitto_publish_v5_callback_set(client, on_publish);
-	session->watches_log = false;
-	if (mosquitto_will_set(client, session->status_topic, strlen("offline"), "offline", 1,
-			       true))
-		return -EINVAL;
-	r = set_credentials(session);
-	return r < 0 ? r : set_tls(session);
-}
 
 static void burn_identifiers(struct session *session, uint16_t count)
 {
@@ -759,7 +683,10 @@ static int resume_flight(struct session *session, const struct flight *flight)
 	return 0;
 }
 
-/* Brings a new client to where the journal says that the one before it was. */
+/*
+ * Brings a new client to where the journal says that the one before it was. In a clean
+ * session nothing is resumed but the counter: all in flight will be published anew.
+ */
 static int resume(struct session *session)
 {
 	_cleanup_free_ struct resume_step *steps = NULL;
@@ -768,6 +695,8 @@ static int resume(struct session *session)
 	size_t count, n;
 	const struct flight *known = spool_flights(session->spool, &count);
 
+	if (session->conf->broker.clean_session)
+		count = 0;
 	steps = reallocarray(NULL, count + 1, sizeof(*steps));
 	flights = reallocarray(NULL, count + 1, sizeof(*flights));
 	if (!steps || !flights)
@@ -791,16 +720,25 @@ static int resume(struct session *session)
 	return 0;
 }
 
-static int begin_attempt(struct session *session)
+static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 {
-	int r;
+	int r = client_new(&session->conf->broker, &session->will, session, &session->client,
+			   why);
 
-	session->status[0] = '\0';
-	r = new_client(session);
+	if (r < 0)
+		return r;
+	mosquitto_connect_v5_callback_set(session->client, on_connect);
+	mosquitto_disconnect_v5_callback_set(session->client, on_disconnect);
+	mosquitto_publish_v5_callback_set(session->client, on_publish);
+	session->watches_log = false;
+	r = resume(session);
 	if (r == 0)
-		r = resume(session);
+		r = connecting_start(&session->conf->broker, session->client, session->event,
+				     &session->connecting);
 	if (r == 0)
-		r = start_helper(session);
+		session->link = LINK_CONNECTING;
+	else
+		snprintf(why, TROUBLE_MAX, "can't connect: %s", strerror(-r));
 	return r;
 }
 
@@ -822,6 +760,8 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 	session->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (asprintf(&session->status_topic, "%s/status", conf->gateway) < 0)
 		session->status_topic = NULL;
+	session->will = (struct will){ .topic = session->status_topic, .qos = 1, .retain = true };
+	session->retains = true;
 	if (session->payload && session->status_topic && session->event >= 0)
 		r = sd_event_add_io(loop, &session->event_source, session->event, EPOLLIN,
 				    on_connected, session);
@@ -852,8 +792,7 @@ bool session_free(struct session *session)
 	if (!session)
 		return false;
 	if (session->connecting) {
-		left_behind = !atomic_load_explicit(&session->connecting->done,
-						    memory_order_acquire);
+		left_behind = !connecting_is_done(session->connecting);
 		if (!left_behind)
 			connecting_free(session->connecting);
 	}
@@ -879,7 +818,7 @@ const char *session_describe(const struct session *session)
 		[LINK_OPENING] = "connecting to", [LINK_UP] = "connected to",
 	};
 	/* Written by the thread that asks. */
-	static _Thread_local char text[2 * STATUS_MAX];
+	static _Thread_local char text[2 * TROUBLE_MAX];
 
 	snprintf(text, sizeof(text), "%s %s:%u%s%s", words[session->link],
 		 session->conf->broker.host, session->conf->broker.port,

@@ -70,11 +70,13 @@ struct slot *slots_find(const struct slots *slots, uint64_t id)
 	return NULL;
 }
 
-/* Whether the i-th slot in use, not the last, has nothing that is still wanted. */
-static bool is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq)
+bool slot_is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq)
 {
-	uint64_t next_first = slots->slots[i + 1].first_seq;
+	uint64_t next_first;
 
+	if (i + 1 >= slots->used)
+		return false;
+	next_first = slots->slots[i + 1].first_seq;
 	/* Without messages of its own it held steps, and the next checkpoint holds them. */
 	return next_first <= oldest_seq || next_first == slots->slots[i].first_seq;
 }
@@ -84,7 +86,7 @@ void slots_free_finished(struct slots *slots, uint64_t oldest_seq)
 	for (size_t i = 0; i + 1 < slots->used;) {
 		struct slot slot = slots->slots[i];
 
-		if (!is_finished(slots, i, oldest_seq)) {
+		if (!slot_is_finished(slots, i, oldest_seq)) {
 			i++;
 			continue;
 		}
@@ -161,13 +163,16 @@ void slots_give_back(struct slots *slots)
 
 /* --- finding them --- */
 
-static int put_aside(struct slots *slots, const char *name, const char *why)
+static int put_aside(struct slots *slots, const char *name, const char *as, const char *why)
 {
-	char aside[NAME_SIZE + sizeof(".damaged")];
+	char aside[NAME_SIZE];
 
-	if (slots->read_only)
+	slots->damaged++;
+	if (slots->read_only) {
+		log_error("spool %s: %s: %s", slots->path, name, why);
 		return 0;
-	snprintf(aside, sizeof(aside), "%s.damaged", name);
+	}
+	snprintf(aside, sizeof(aside), "%s.%s", name, as);
 	log_error("spool %s: %s: %s; put aside as %s", slots->path, name, why, aside);
 	return renameat(slots->directory, name, slots->directory, aside) < 0 ? -errno : 0;
 }
@@ -197,17 +202,35 @@ static int read_header(const struct slots *slots, struct slot *slot,
 	return segment_header_decode(bytes, header);
 }
 
-/* Before anything is touched. */
-static int check_version(struct slots *slots, _unused_ const char *name, unsigned number)
+/* Before anything is touched: whether it is of our version, and which spool this is. */
+struct survey {
+	uint64_t newest;              /* the highest id, whose … */
+	uint8_t spool[SPOOL_ID_SIZE]; /* … spool identity this is */
+	bool is_known;                /* a file of the spool that this one is to be is there */
+};
+
+static int survey_file(struct slots *slots, _unused_ const char *name, unsigned number,
+		       struct survey *survey)
 {
 	struct slot slot = { .number = number };
 	struct segment_header header;
 	int r = read_header(slots, &slot, &header);
 
-	return r == -ENOENT || r == -EBADMSG ? 0 : r;
+	if (r == -ENOENT || r == -EBADMSG)
+		return 0;
+	if (r < 0)
+		return r;
+	if (!memcmp(header.spool, slots->spool, SPOOL_ID_SIZE))
+		survey->is_known = true;
+	if (header.id > survey->newest) {
+		survey->newest = header.id;
+		memcpy(survey->spool, header.spool, SPOOL_ID_SIZE);
+	}
+	return 0;
 }
 
-static int scan_file(struct slots *slots, const char *name, unsigned number)
+static int scan_file(struct slots *slots, const char *name, unsigned number,
+		     _unused_ struct survey *survey)
 {
 	struct slot slot = { .number = number };
 	struct segment_header header;
@@ -216,9 +239,13 @@ static int scan_file(struct slots *slots, const char *name, unsigned number)
 	if (r == -ENOENT)
 		return scan_unused(slots, name, &slot);
 	if (r == -EBADMSG)
-		return put_aside(slots, name, "its header is damaged");
+		return put_aside(slots, name, "damaged", "its header is damaged");
 	if (r < 0)
 		return r;
+	if (memcmp(header.spool, slots->spool, SPOOL_ID_SIZE))
+		return put_aside(slots, name, "foreign", "it is of another spool");
+	if (slot.size < header.size)
+		slot.cut = header.size - slot.size;
 	if (slot.size != header.size)
 		log_error("spool %s: %s: cut short: %u of %u bytes are left", slots->path, name,
 			  slot.size, header.size);
@@ -226,10 +253,8 @@ static int scan_file(struct slots *slots, const char *name, unsigned number)
 	slot.first_seq = header.first_seq;
 	slot.begun_us = header.begun_us;
 	r = add_slot(slots, &slot);
-	if (r == 0 && header.id > slots->newest) {
+	if (r == 0 && header.id > slots->newest)
 		slots->newest = header.id;
-		memcpy(slots->spool, header.spool, sizeof(slots->spool));
-	}
 	return r;
 }
 
@@ -245,8 +270,9 @@ static int compare_slots(const void *a, const void *b)
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
-static int scan_names(struct slots *slots, DIR *directory,
-		      int (*visit)(struct slots *slots, const char *name, unsigned number))
+static int scan_names(struct slots *slots, DIR *directory, struct survey *survey,
+		      int (*visit)(struct slots *slots, const char *name, unsigned number,
+				   struct survey *survey))
 {
 	struct dirent *entry;
 
@@ -261,7 +287,7 @@ static int scan_names(struct slots *slots, DIR *directory,
 		slot_name(number, name);
 		if (strcmp(name, entry->d_name))
 			continue;
-		r = visit(slots, name, number);
+		r = visit(slots, name, number, survey);
 		if (r < 0)
 			return r;
 	}
@@ -270,6 +296,7 @@ static int scan_names(struct slots *slots, DIR *directory,
 
 int slots_scan(struct slots *slots)
 {
+	struct survey survey = { 0 };
 	DIR *directory;
 	int fd, r;
 
@@ -282,9 +309,11 @@ int slots_scan(struct slots *slots)
 		close(fd);
 		return r;
 	}
-	r = scan_names(slots, directory, check_version);
+	r = scan_names(slots, directory, &survey, survey_file);
+	if (r == 0 && survey.newest && !survey.is_known)
+		memcpy(slots->spool, survey.spool, SPOOL_ID_SIZE);
 	if (r == 0)
-		r = scan_names(slots, directory, scan_file);
+		r = scan_names(slots, directory, NULL, scan_file);
 	closedir(directory);
 	if (r < 0)
 		return r;

@@ -9,6 +9,7 @@
 struct slot {
 	unsigned number; /* in the file's name, NNNN.seg */
 	uint32_t size;
+	uint32_t cut; /* bytes that the file should have behind them and has not */
 	uint64_t id, first_seq, begun_us; /* from its header; id 0: free */
 	uint32_t end; /* behind its last record, where that is known, else 0 */
 };
@@ -20,16 +21,18 @@ struct slots {
 	uint64_t max_bytes;
 	struct slot *slots; /* those in use first, in the order of their ids */
 	size_t count, room, used;
-	uint64_t newest;              /* the highest id so far, whose … */
-	uint8_t spool[SPOOL_ID_SIZE]; /* … spool identity this is */
+	size_t damaged;               /* files that were put aside, or would be */
+	uint64_t newest;              /* the highest id so far */
+	uint8_t spool[SPOOL_ID_SIZE]; /* identity; zeros: not known yet */
 };
 
 void slots_done(struct slots *slots);
 
 /*
- * Finds the segment files in the directory. What is damaged is put aside under another name
- * and logged; what was left half made is removed. -EPROTONOSUPPORT: one is of a newer
- * version, and nothing was touched.
+ * Finds the segment files in the directory, of the spool with the identity that is set; where
+ * none of that is there, of the one of the newest file, which is set then. What is damaged or
+ * of another spool is put aside under another name and logged; what was left half made is
+ * removed. -EPROTONOSUPPORT: one is of a newer version, and nothing was touched.
  */
 int slots_scan(struct slots *slots) _must_check_;
 
@@ -40,6 +43,8 @@ int slot_open(const struct slots *slots, const struct slot *slot) _must_check_;
 struct slot *slots_current(const struct slots *slots);
 struct slot *slots_find(const struct slots *slots, uint64_t id);
 
+/* Whether the i-th slot in use has nothing that is still wanted; the last one always has. */
+bool slot_is_finished(const struct slots *slots, size_t i, uint64_t oldest_seq);
 /*
  * Slots whose messages are all below `oldest_seq` become free, and those that have none. They
  * are written again only after the one that is written now was synced.

@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 /* How often a loss that goes on is recorded: a full disk is not to be filled with that. */
@@ -52,6 +51,8 @@ uint64_t spool_give_up(struct spool *spool, const struct loss *loss)
 	count = spool->ledger.given_up[loss->why] - before;
 	if (!count)
 		return 0;
+	/* Before it what was acknowledged before, or that would be read back as given up. */
+	(void)!spool_record_steps(spool);
 	loss_encode(loss, bytes);
 	spool_record(spool, RECORD_DROPPED, 0, bytes, sizeof(bytes));
 	return count;
@@ -152,12 +153,24 @@ const struct loss *spool_loss(const struct spool *spool)
 	return NULL;
 }
 
+uint64_t spool_untold(const struct spool *spool)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < LOSS_WHY_COUNT; i++)
+		count += spool->ledger.losses[i].count;
+	return count;
+}
+
 int spool_append_loss(struct spool *spool, struct message *message)
 {
 	const struct loss *loss = spool_loss(spool);
 	enum loss_why why = loss->why;
-	int r = append(spool, message, loss);
+	int r = spool_record_loss(spool, UINT64_MAX);
 
+	/* Recorded behind the message that tells of it, it would be told again. */
+	if (r == 0)
+		r = append(spool, message, loss);
 	if (r == 0)
 		spool->ledger.losses[why] = (struct loss){ .why = why };
 	return r;
@@ -190,8 +203,10 @@ uint64_t spool_drop(struct spool *spool, uint64_t from, uint64_t to)
 		loss.from = spool->ledger.oldest_seq;
 	if (loss.to >= spool->ledger.next_seq)
 		loss.to = spool->ledger.next_seq - 1;
-	if (loss.from > loss.to)
+	if (!spool_waiting(spool, loss.from, loss.to))
 		return 0;
+	if (spool_read_loss(spool, &loss))
+		spool->restart = true;
 	count = spool_give_up(spool, &loss);
 	if (count)
 		log_notice("spool %s: %llu messages of %llu to %llu dropped by hand",
@@ -208,10 +223,24 @@ struct spool_sums spool_sums(const struct spool *spool)
 	return ledger_sums(&spool->ledger);
 }
 
+uint64_t spool_waiting(const struct spool *spool, uint64_t from, uint64_t to)
+{
+	return ledger_waiting(&spool->ledger, from, to);
+}
+
 void spool_range(const struct spool *spool, uint64_t *oldest, uint64_t *next)
 {
 	*oldest = spool->ledger.oldest_seq;
 	*next = spool->ledger.next_seq;
+}
+
+/* Asked without taking the lock, which would keep a process out that is just starting. */
+static bool is_locked(const struct spool *spool)
+{
+	_cleanup_close_ int lock = openat(spool->directory, "lock", O_RDONLY | O_CLOEXEC);
+	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+
+	return lock >= 0 && fcntl(lock, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
 }
 
 struct spool_state spool_state(const struct spool *spool)
@@ -219,19 +248,24 @@ struct spool_state spool_state(const struct spool *spool)
 	const struct slots *slots = &spool->journal.slots;
 	const struct boot *boot = boots_current(&spool->ledger.boots);
 	struct spool_state state = {
-		.segments = slots->used,
+		.segment_bytes = slots->count ? slots->slots[0].size : 0,
+		.damaged_files = slots->damaged,
 		.in_flight = spool->ledger.flight_count,
 		.boot = boot ? boot->number : 0,
 		.clock_is_right = boot && boot->synced,
 		.failing = spool->failing,
+		.is_taken = spool->read_only && is_locked(spool),
 		.in_memory = tail_is_linked(spool->directory),
 	};
 
 	memcpy(state.id, slots->spool, sizeof(state.id));
 	for (size_t i = 0; i < slots->count; i++) {
 		state.disk_bytes += slots->slots[i].size;
-		if (i < slots->used)
-			state.used_bytes += slots->slots[i].size;
+		/* To an onlooker all are in use that ever were. */
+		if (i >= slots->used || slot_is_finished(slots, i, spool->ledger.oldest_seq))
+			continue;
+		state.segments++;
+		state.used_bytes += slots->slots[i].size;
 	}
 	return state;
 }
@@ -240,18 +274,21 @@ struct spool_state spool_state(const struct spool *spool)
 
 static int open_directory(struct spool *spool)
 {
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
 	if (!spool->read_only && mkdir(spool->path, 0750) < 0 && errno != EEXIST)
 		return -errno;
 	spool->directory = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool->directory < 0)
 		return -errno;
+	spool->lock = openat(spool->directory, "lock",
+			     (spool->read_only ? O_RDONLY : O_RDWR | O_CREAT) | O_CLOEXEC, 0640);
 	if (spool->read_only)
 		return 0;
-	spool->lock = openat(spool->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (spool->lock < 0)
 		return -errno;
-	if (flock(spool->lock, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fcntl(spool->lock, F_OFD_SETLK, &whole) < 0)
+		return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
 	return 0;
 }
 
@@ -296,8 +333,9 @@ int spool_open(const struct spool_conf *conf, bool read_only, struct spool **res
 		if (!spool)
 			return -ENOMEM;
 		r = open_directory(spool);
+		spool->patient = r == 0 && tries > 1 && is_locked(spool);
 		if (r == 0)
-			r = spool_recover(spool, tries > 1);
+			r = spool_recover(spool);
 		if (r == -EAGAIN && read_only)
 			continue;
 		if (r == 0 && !read_only) {

@@ -37,6 +37,8 @@ int spool_append(struct spool *spool, struct message *message) _must_check_;
 int spool_append_loss(struct spool *spool, struct message *message) _must_check_;
 /* What is to be told; NULL when nothing is. */
 const struct loss *spool_loss(const struct spool *spool);
+/* How many messages in all were given up and no message has told of. */
+uint64_t spool_untold(const struct spool *spool);
 /* Adds to the loss what was lost before it had a number: count, times and why are used. */
 void spool_note_loss(struct spool *spool, const struct loss *loss);
 
@@ -48,7 +50,10 @@ bool spool_note_clock(struct spool *spool);
 
 /* Gives up what has waited longer than it was to, as far as whole segments of it. */
 void spool_expire(struct spool *spool);
-/* Gives up the waiting messages among these numbers, by hand; how many those were. */
+/*
+ * Gives up the waiting messages among these numbers, by hand; how many those were. One that is
+ * in flight may be delivered all the same.
+ */
 uint64_t spool_drop(struct spool *spool, uint64_t from, uint64_t to);
 
 /* --- what goes out next --- */
@@ -91,8 +96,13 @@ int spool_sent(struct spool *spool, const struct flight *flight) _must_check_;
 bool spool_released(struct spool *spool, uint16_t mid);
 bool spool_acked(struct spool *spool, uint16_t mid);
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
-/* Released flights of a session that the broker has forgotten are to be published anew. */
-size_t spool_forget_released(struct spool *spool);
+/* The broker does not take it now: it is to be published anew. */
+bool spool_again(struct spool *spool, uint16_t mid);
+/*
+ * The session is gone: flights that are released, or with `all` all that are not finished,
+ * are to be published anew. How many of them were released.
+ */
+size_t spool_forget_flights(struct spool *spool, bool all);
 /* A message that is not in flight and that no broker will take. */
 void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason);
 /* A message that needs no acknowledgement (QoS 0), or whose record is damaged. */
@@ -113,6 +123,8 @@ uint64_t spool_sync_due_us(const struct spool *spool);
 /* --- looking at it --- */
 
 struct spool_sums spool_sums(const struct spool *spool);
+/* The messages that wait among these numbers: what spool_drop() would give up. */
+uint64_t spool_waiting(const struct spool *spool, uint64_t from, uint64_t to);
 /* The numbers in use: the first that may still wait, and the one given out next. */
 void spool_range(const struct spool *spool, uint64_t *oldest, uint64_t *next);
 
@@ -121,25 +133,39 @@ struct spool_state {
 	uint8_t id[SPOOL_ID_SIZE];
 	uint64_t disk_bytes, used_bytes; /* of all segment files; of those in use */
 	size_t segments;                 /* in use */
+	uint32_t segment_bytes;          /* size of one; 0: there is none */
+	size_t damaged_files;            /* segment files whose header is damaged */
 	size_t in_flight;
 	uint32_t boot;       /* boots of the machine that it has seen */
 	bool clock_is_right; /* or was, in this boot */
 	bool failing;        /* the disk does not take what is written */
+	bool is_taken;       /* another process has it */
 	bool in_memory;      /* what no sync is owed for stands in memory (tail.h) */
 };
 struct spool_state spool_state(const struct spool *spool);
 
+/* A message that is met on a walk; valid during the call. */
+struct spool_entry {
+	struct message message;      /* with its time set */
+	bool waits;                  /* otherwise it is finished, and only stands there still */
+	const struct flight *flight; /* NULL: it is not in flight */
+	const uint8_t *told;         /* the loss that it tells of, encoded, or NULL */
+};
+
 /*
- * Walks through the segments from the oldest message that waits on, with or without those
- * that are finished. `visit` is called for each message with whether it waits; it returns
- * false to stop. Damage that is met is counted, in `damaged` bytes, and not noted anywhere.
- * 0 or -errno.
+ * Walks through the messages from number `from` on (0: all that the segments still have), in
+ * order. `visit` is called for each; it returns false to stop. Damage that is met is counted
+ * and told, in bytes of the file NNNN.seg, and not noted anywhere. What a process that has the
+ * spool finished meanwhile may be missing. 0 or -errno.
  */
 struct spool_walk {
-	bool (*visit)(void *data, const struct message *message, bool waits);
+	uint64_t from;
+	bool (*visit)(void *data, const struct spool_entry *entry);
+	/* May be NULL. */
+	void (*damage)(void *data, unsigned file, uint32_t begin, uint32_t end);
 	/* Of `total` bytes so far; may be NULL. */
 	void (*progress)(void *data, uint64_t done, uint64_t total);
 	void *data;
-	uint64_t records, damaged; /* set by the walk */
+	uint64_t segments, records, damaged; /* set by the walk */
 };
 int spool_walk(struct spool *spool, struct spool_walk *walk) _must_check_;

@@ -27,6 +27,7 @@ struct spool {
 	char *path;
 	int directory, lock;
 	bool read_only;
+	bool patient; /* an onlooker: what may only be half written is to be looked at again */
 	uint64_t sync_us, max_age_us;
 	enum spool_when_full when_full;
 	enum spool_order order;
@@ -81,13 +82,22 @@ void spool_record(struct spool *spool, enum record_type type, uint64_t seq,
 /* Messages that wait are given up: noted, recorded, counted; how many those were. */
 uint64_t spool_give_up(struct spool *spool, const struct loss *loss);
 
+/*
+ * walk.c - the times of the first and the last of the waiting messages of loss->from to
+ * loss->to, which are about to be given up. Where one of them was to tell of a loss, that loss
+ * is to be told again: true, and a checkpoint has to hold that.
+ */
+bool spool_read_loss(struct spool *spool, struct loss *loss);
+
 /* commit.c - notes that so many numbers more may be used before they are synced. */
 int spool_reserve(struct spool *spool, uint64_t count) _must_check_;
+/* A loss that goes on is recorded from time to time: where that is due. 0 or -errno. */
+int spool_record_loss(struct spool *spool, uint64_t now_us) _must_check_;
 /* Says once that the disk does not take what is written, or does again. */
 void spool_note_disk(struct spool *spool, int error);
 
 /*
- * recovery.c - the ledger as the journal has it, or a new spool. -EAGAIN, where `patient`:
- * a process was about to begin a segment, look again.
+ * recovery.c - the ledger as the journal has it, or a new spool. -EAGAIN, for one who is
+ * patient: the process that has the spool was writing where it was read.
  */
-int spool_recover(struct spool *spool, bool patient) _must_check_;
+int spool_recover(struct spool *spool) _must_check_;

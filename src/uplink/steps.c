@@ -86,7 +86,8 @@ static void note_finished(struct spool *spool, uint64_t seq)
 
 	if (seq < spool->synced_seq && !spool->erase_since_us)
 		spool->erase_since_us = clock_monotonic_us();
-	if (!spool->owed_since_us)
+	/* With sync "always" its number is to be on the disk before it goes out, in any case. */
+	if (!spool->owed_since_us || !spool->sync_us)
 		return;
 	if (ledger->oldest_seq == ledger->next_seq) {
 		spool->owed_since_us = spool->later_us = 0;
@@ -135,17 +136,27 @@ bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason)
 	return true;
 }
 
-size_t spool_forget_released(struct spool *spool)
+bool spool_again(struct spool *spool, uint16_t mid)
+{
+	struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
+
+	if (flight)
+		flight->state = FLIGHT_AGAIN;
+	return flight;
+}
+
+size_t spool_forget_flights(struct spool *spool, bool all)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < spool->ledger.flight_count; i++) {
 		struct flight *flight = &ledger_flights(&spool->ledger)[i];
 
-		if (flight->state != FLIGHT_RELEASED)
+		if (flight->state == FLIGHT_RELEASED)
+			count++;
+		else if (!all)
 			continue;
 		flight->state = FLIGHT_AGAIN;
-		count++;
 	}
 	return count;
 }

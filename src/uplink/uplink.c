@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "uplink/control.h"
 #include "uplink/session.h"
 
 #include <errno.h>
@@ -34,6 +35,7 @@ struct uplink {
 	sd_event_source *queue_source, *stop_source, *turn_timer, *second_timer;
 	uint64_t turn_due_us; /* what turn_timer is set to */
 	struct session *session;
+	struct control *control; /* NULL: nobody can ask for anything */
 	char *loss_topic;
 	uint64_t loss_due_us; /* the next `loss` message not before */
 	uint64_t clock_due_us; /* messages wait no longer for the clock to be set right */
@@ -73,15 +75,6 @@ static void take_queue(struct uplink *uplink)
 	}
 }
 
-static const char *const loss_words[LOSS_WHY_COUNT] = {
-	[LOSS_FULL] = "spool full",
-	[LOSS_POWER_CUT] = "power cut",
-	[LOSS_DAMAGED] = "damaged",
-	[LOSS_QUEUE] = "disk too slow",
-	[LOSS_AGE] = "too old",
-	[LOSS_USER] = "dropped by hand",
-};
-
 static void add_time(struct text *body, const char *key, int64_t time_ms)
 {
 	if (!time_ms)
@@ -110,7 +103,7 @@ static void tell_loss(struct uplink *uplink, uint64_t now_us)
 			  (unsigned long long)loss->to);
 	add_time(&body, "from_time", loss->from_ms);
 	add_time(&body, "to_time", loss->to_ms);
-	text_addf(&body, ",\"why\":\"%s\"", loss_words[loss->why]);
+	text_addf(&body, ",\"why\":\"%s\"", loss_why_words(loss->why));
 	message.body_length = body.length;
 	clock_stamp(&message);
 	/* Where there is no room for it yet, it is told later. */
@@ -194,6 +187,7 @@ static void *uplink_thread(void *data)
 	run_until(uplink, UINT64_MAX);
 	turn(uplink);
 	run_until(uplink, clock_monotonic_us() + FAREWELL_US);
+	control_free(TAKE_PTR(uplink->control));
 	session_leave(uplink->session);
 	describe(uplink);
 	uplink->left_behind = session_free(uplink->session);
@@ -243,6 +237,49 @@ static int on_stop(_unused_ sd_event_source *source, int fd, _unused_ uint32_t e
 	return 0;
 }
 
+/* --- what other processes ask for --- */
+
+/* A whole number that a double has exactly. */
+static bool get_number(const cJSON *request, const char *key, uint64_t *number)
+{
+	const cJSON *item = cJSON_GetObjectItem(request, key);
+
+	if (!cJSON_IsNumber(item) || item->valuedouble < 0 ||
+	    item->valuedouble >= (double)(UINT64_C(1) << 53))
+		return false;
+	*number = item->valuedouble;
+	return true;
+}
+
+/* {"verb":"drop","from":…,"to":…}: what was given up is so for good when the answer comes. */
+static const char *on_drop(void *data, const cJSON *request, cJSON *answer)
+{
+	struct uplink *uplink = data;
+	uint64_t from, to;
+
+	if (!get_number(request, "from", &from) || !get_number(request, "to", &to))
+		return "drop takes the numbers \"from\" and \"to\"";
+	cJSON_AddNumberToObject(answer, "dropped", spool_drop(uplink->spool, from, to));
+	if (spool_commit(uplink->spool, clock_monotonic_us()) < 0)
+		return "the disk does not take it yet";
+	return NULL;
+}
+
+static const struct control_verb verbs[] = {
+	{ "drop", on_drop },
+	{ 0 },
+};
+
+/* Without it the gateway does all that it is for. */
+static void open_control(struct uplink *uplink)
+{
+	const char *directory = uplink->conf->spool.directory;
+	int r = control_new(uplink->loop, directory, verbs, uplink, &uplink->control);
+
+	if (r < 0)
+		log_warning("spool %s: no control socket: %s", directory, strerror(-r));
+}
+
 /* --- life --- */
 
 static void uplink_free(struct uplink *uplink)
@@ -254,6 +291,7 @@ static void uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->turn_timer);
 	sd_event_source_disable_unref(uplink->second_timer);
 	(void)session_free(uplink->session);
+	control_free(uplink->control);
 	spool_free(uplink->spool);
 	sd_event_unref(uplink->loop);
 	closep(&uplink->stop_event);
@@ -326,6 +364,7 @@ int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **r
 		r = session_new(uplink->loop, conf, uplink->spool, &uplink->session);
 	if (r < 0)
 		return r;
+	open_control(uplink);
 	describe(uplink);
 	r = pthread_create(&uplink->thread, NULL, uplink_thread, uplink);
 	if (r)

@@ -62,7 +62,7 @@ static int data_append(void *pointer, const char record[RECORD_SIZE])
 {
 	struct data *data = pointer;
 	struct message message = {
-		.qos = 1, .form = FORM_ISO_TIME, .wall_ms = 1795460721124, .wall_synced = true,
+		.qos = 1, .form = FORM_ISO_TIME, .wall_ms = 1795460721124,
 		.topic = record, .topic_length = RECORD_TOPIC_SIZE,
 		.body = record + RECORD_TOPIC_SIZE,
 		.body_length = RECORD_SIZE - RECORD_TOPIC_SIZE,

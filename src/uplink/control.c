@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control.c - the socket by which other processes ask a running gateway to do something. */
+#include "uplink/control.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum {
+	/* Of one line, request or answer. */
+	LINE_MAX_BYTES = 4096,
+	/* Open at a time; one more, and the oldest is closed. */
+	CONNECTIONS_MAX = 8,
+	/* How long an answer may take: the disk may hang for a while. */
+	ANSWER_TIMEOUT_S = 60,
+};
+
+struct connection {
+	struct control *control;
+	int fd;
+	sd_event_source *source; /* NULL: there is none */
+	char line[LINE_MAX_BYTES];
+	size_t length;
+};
+
+struct control {
+	sd_event *loop;
+	const struct control_verb *verbs;
+	void *data;
+	int directory, fd;
+	sd_event_source *source;
+	struct connection *connections[CONNECTIONS_MAX];
+	size_t next; /* the place that the next connection takes */
+};
+
+static const char socket_name[] = "control";
+
+/*
+ * A socket's address has room for 107 characters, and a spool's path may be longer: the way to
+ * it goes by the descriptor of its directory.
+ */
+static struct sockaddr_un address_in(int directory)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory,
+		 socket_name);
+	return address;
+}
+
+static int open_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* --- the gateway's side --- */
+
+static void connection_free(struct connection *connection)
+{
+	if (!connection)
+		return;
+	sd_event_source_disable_unref(connection->source);
+	closep(&connection->fd);
+	free(connection);
+}
+DEFINE_CLEANUP(struct connection *, connection_free)
+
+static const char *run_verb(const struct control *control, const cJSON *request, cJSON *answer)
+{
+	const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(request, "verb"));
+
+	if (!name)
+		return "a request is {\"verb\":\"...\", ...}";
+	for (const struct control_verb *verb = control->verbs; verb->name; verb++)
+		if (!strcmp(verb->name, name))
+			return verb->run(control->data, request, answer);
+	return "there is no such verb";
+}
+
+/* Answers a request: false where the connection is of no more use. */
+static bool answer_line(struct connection *connection, const char *line)
+{
+	cJSON *request = cJSON_Parse(line), *answer = cJSON_CreateObject();
+	const char *error = run_verb(connection->control, request, answer);
+	char text[LINE_MAX_BYTES];
+	bool sent = false;
+
+	cJSON_AddBoolToObject(answer, "ok", !error);
+	if (error)
+		cJSON_AddStringToObject(answer, "error", error);
+	if (cJSON_PrintPreallocated(answer, text, sizeof(text) - 1, false)) {
+		size_t n = strlen(text);
+
+		/* It fits the socket's buffer, unless somebody asks and does not read. */
+		text[n++] = '\n';
+		sent = send(connection->fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n;
+	}
+	cJSON_Delete(request);
+	cJSON_Delete(answer);
+	return sent;
+}
+
+/* Answers the lines that are whole: false where the connection is of no more use. */
+static bool answer_lines(struct connection *connection)
+{
+	char *begin = connection->line, *newline;
+
+	while ((newline = memchr(begin, '\n',
+				 connection->line + connection->length - begin))) {
+		*newline = '\0';
+		if (!answer_line(connection, begin))
+			return false;
+		begin = newline + 1;
+	}
+	connection->length -= begin - connection->line;
+	memmove(connection->line, begin, connection->length);
+	return connection->length < sizeof(connection->line);
+}
+
+static void close_connection(struct control *control, const struct connection *connection)
+{
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+		if (control->connections[i] == connection)
+			connection_free(TAKE_PTR(control->connections[i]));
+}
+
+static int on_request(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+		      void *data)
+{
+	struct connection *connection = data;
+	ssize_t n = recv(fd, connection->line + connection->length,
+			 sizeof(connection->line) - connection->length, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n > 0)
+		connection->length += n;
+	if (n <= 0 || !answer_lines(connection))
+		close_connection(connection->control, connection);
+	return 0;
+}
+
+static int on_listening(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+			void *data)
+{
+	struct control *control = data;
+	_cleanup_(connection_freep) struct connection *connection =
+		calloc(1, sizeof(*connection));
+
+	if (!connection)
+		return 0;
+	connection->control = control;
+	connection->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (connection->fd < 0 ||
+	    sd_event_add_io(control->loop, &connection->source, connection->fd, EPOLLIN,
+			    on_request, connection) < 0)
+		return 0;
+	connection_free(control->connections[control->next]);
+	control->connections[control->next] = TAKE_PTR(connection);
+	control->next = (control->next + 1) % CONNECTIONS_MAX;
+	return 0;
+}
+
+static int listen_in(struct control *control, const char *directory)
+{
+	struct sockaddr_un address;
+
+	control->directory = open_directory(directory);
+	if (control->directory < 0)
+		return control->directory;
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->fd < 0)
+		return -errno;
+	if (unlinkat(control->directory, socket_name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	address = address_in(control->directory);
+	if (bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    fchmodat(control->directory, socket_name, 0660, 0) < 0 ||
+	    listen(control->fd, CONNECTIONS_MAX) < 0)
+		return -errno;
+	return sd_event_add_io(control->loop, &control->source, control->fd, EPOLLIN,
+			       on_listening, control);
+}
+
+int control_new(sd_event *loop, const char *directory, const struct control_verb *verbs,
+		void *data, struct control **result)
+{
+	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
+	int r;
+
+	if (!control)
+		return -ENOMEM;
+	control->directory = control->fd = -1;
+	control->loop = sd_event_ref(loop);
+	control->verbs = verbs;
+	control->data = data;
+	r = listen_in(control, directory);
+	if (r < 0)
+		return r;
+	*result = TAKE_PTR(control);
+	return 0;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+		connection_free(control->connections[i]);
+	if (control->source)
+		unlinkat(control->directory, socket_name, 0);
+	sd_event_source_disable_unref(control->source);
+	closep(&control->fd);
+	closep(&control->directory);
+	sd_event_unref(control->loop);
+	free(control);
+}
+
+/* --- the other side --- */
+
+int control_connect(const char *directory)
+{
+	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
+	_cleanup_close_ int in = open_directory(directory), fd = -1;
+	struct sockaddr_un address;
+
+	if (in < 0)
+		return in;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	address = address_in(in);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int send_line(int fd, const cJSON *request)
+{
+	char line[LINE_MAX_BYTES];
+	size_t n;
+
+	if (!cJSON_PrintPreallocated((cJSON *)request, line, sizeof(line) - 1, false))
+		return -EMSGSIZE;
+	n = strlen(line);
+	line[n++] = '\n';
+	return send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : -errno;
+}
+
+int control_ask(int fd, const cJSON *request, cJSON **answer)
+{
+	char line[LINE_MAX_BYTES + 1];
+	size_t length = 0;
+	int r = send_line(fd, request);
+
+	if (r < 0)
+		return r;
+	do {
+		ssize_t n = recv(fd, line + length, LINE_MAX_BYTES - length, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if (n == 0)
+			return -EPROTO;
+		length += n;
+	} while (!memchr(line, '\n', length));
+	line[length] = '\0';
+	*answer = cJSON_Parse(line);
+	return *answer ? 0 : -EPROTO;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* control.h - the socket by which other processes ask a running gateway to do something. */
+#pragma once
+
+#include "base/cleanup.h"
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+/*
+ * The socket `control` stands in the spool's directory, whose permissions say who may ask. A
+ * request is one line of JSON, and so is its answer; a connection takes any number of them:
+ *
+ *     ▶ {"verb":"drop","from":1795460721124,"to":1795460721130}
+ *     ◀ {"ok":true,"dropped":7}
+ *     ▶ {"verb":"drob"}
+ *     ◀ {"ok":false,"error":"there is no such verb"}
+ */
+struct control;
+
+/*
+ * A verb: adds what it has to say to the answer. NULL, or what is wrong, a constant text that
+ * becomes the answer's `error`.
+ */
+struct control_verb {
+	const char *name;
+	const char *(*run)(void *data, const cJSON *request, cJSON *answer);
+};
+
+/*
+ * Listens in `directory` as long as the loop runs. `verbs`, which ends with a name that is
+ * NULL, and `data` must outlive it. Nobody else may be listening there: what was left behind
+ * is replaced. 0 or -errno.
+ */
+int control_new(sd_event *loop, const char *directory, const struct control_verb *verbs,
+		void *data, struct control **control) _must_check_;
+/* Closes all connections and takes the socket away. */
+void control_free(struct control *control);
+DEFINE_CLEANUP(struct control *, control_free)
+
+/*
+ * The other side: connects to the gateway that has the spool in `directory`. A descriptor, to
+ * be closed; -ENOENT or -ECONNREFUSED: nobody listens there; or -errno.
+ */
+int control_connect(const char *directory) _must_check_;
+/*
+ * Asks and waits for the answer, which is the caller's to be deleted. 0; -ETIMEDOUT; -EPROTO:
+ * what came is no answer; or -errno.
+ */
+int control_ask(int fd, const cJSON *request, cJSON **answer) _must_check_;
