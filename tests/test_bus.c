@@ -259,6 +259,19 @@ static void test_status_is_published(void **state)
 	assert_non_null(strstr(f->status, "\"open\":true"));
 	assert_non_null(strstr(f->status, "\"devices\":3,\"offline\":0"));
 	assert_non_null(strstr(f->status, "\"timeouts\":0"));
+	assert_non_null(strstr(f->status, "\"trouble\":\"\""));
+}
+
+/* Also of a bus whose port is not there, and why it is not. */
+static void test_trouble_is_published(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.port = "/nowhere/port";
+	start(f);
+	run_until(f, status_is_published);
+	assert_non_null(strstr(f->status, "\"open\":false"));
+	assert_non_null(strstr(f->status, "\"trouble\":\"not there"));
 }
 
 /* --- what real buses do --- */
@@ -549,6 +562,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_is_read),
 		TEST(test_status_is_published),
+		TEST(test_trouble_is_published),
 		TEST(test_answers_are_found),
 		TEST(test_echo_is_taken_off),
 		TEST(test_bad_answers_are_asked_for_again),
