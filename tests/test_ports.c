@@ -66,6 +66,7 @@ static void test_stable_names(_unused_ void **state)
 static void test_locks_are_seen(_unused_ void **state)
 {
 	_cleanup_close_ int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	_cleanup_close_ int other = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	_cleanup_close_ int slave = -1;
 	char path[64];
 
@@ -75,6 +76,8 @@ static void test_locks_are_seen(_unused_ void **state)
 	assert_int_equal(port_locked_by(path), 0);
 	assert_int_equal(flock(slave, LOCK_EX | LOCK_NB), 0);
 	assert_int_equal(port_locked_by(path), getpid());
+	assert_int_equal(ptsname_r(other, path, sizeof(path)), 0);
+	assert_int_equal(port_locked_by(path), 0);
 }
 
 /* Whatever ports this machine has: each in /dev, with a name. */
