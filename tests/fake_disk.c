@@ -96,7 +96,7 @@ SYNC_CALL(fdatasync)
 	int __wrap_##function(int fd, const char *name, int flags, ...)                     \
 	{                                                                                   \
 		const struct disk_call call = {                                             \
-			.op = flags & O_EXCL ? DISK_CREATE : DISK_OPEN, .fd = fd,             \
+			.op = flags & O_CREAT ? DISK_CREATE : DISK_OPEN, .fd = fd,            \
 			.name = name,                                                       \
 		};                                                                          \
 		mode_t mode = 0;                                                            \

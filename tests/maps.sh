@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# maps.sh - postbus maps: what it lists, what it shows of a map, and what it says is wrong.
+# maps.sh - postbus maps and check: what they list and show of maps, and what they say is wrong.
 # shellcheck disable=SC2317 # check calls its functions by name
 set -eu
 
@@ -26,11 +26,18 @@ check() {
 
 # says STATUS ARGUMENT...: postbus maps says, on both outputs, what is on our input.
 says() {
+	wanted_status=$1
+	shift
+	says_verb "$wanted_status" maps "$@"
+}
+
+# says_verb STATUS VERB ARGUMENT...
+says_verb() {
 	cat >wanted
 	wanted_status=$1
 	shift
 	status=0
-	"$postbus" maps "$@" >said 2>&1 || status=$?
+	"$postbus" "$@" >said 2>&1 || status=$?
 	[ "$status" -eq "$wanted_status" ] || echo "status $status, wanted $wanted_status: $*"
 	diff -u wanted said || true
 }
@@ -143,6 +150,41 @@ a_map_with_faults_is_left_out_and_told_of() {
 	END
 }
 
+# 01 03 00 00 00 01 84 0A is the request, 01 03 02 00 C8 B9 D2 an answer.
+check_tells_the_right_checksum() {
+	mkdir sums
+	cat >sums/sums.yaml <<-'END'
+		map: sums
+		driver: modbus
+		points: {a: {addr: 0}}
+		examples:
+		  - {send: "01 03 00 00 00 01 00 00", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
+		  - {send: "01 03 00 00 00 01 84 0A", receive: "01 03 02 00 C8 00 00", points: {a: 200}}
+		  - {send: "01 03 00 00 00 01 84 0A", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
+		  - {send: "01 2B 00 00 00 01 E4 0C", receive: "01 03 02 00 C8 B9 D2", points: {a: 200}}
+	END
+	printf '%s\n' 'map: line' 'driver: text' 'points: {a: {field: 1}}' \
+		'examples: [{receive: "1\n", points: {a: 1}}]' >sums/line.yaml
+	says_verb 1 check sums/sums.yaml <<-'END'
+		map sums: 1 point, 4 examples
+		sums/sums.yaml:5:5: send is not a whole request that reads: length, function or checksum is wrong: the checksum would be 84 0A
+		sums/sums.yaml:6:5: receive is not the answer to send: checksum: the checksum would be B9 D2
+		sums/sums.yaml:8:5: send is not a whole request that reads: length, function or checksum is wrong
+	END
+}
+
+sim_says_what_it_cannot_play() {
+	says_verb 2 sim --maps shipped --fault silent gps <<-'END'
+		postbus sim: the map has no examples that could be played: gps (--help says more)
+	END
+	says_verb 2 sim --maps sums --fault silent line <<-'END'
+		postbus sim: only answers of Modbus go wrong: line (--help says more)
+	END
+	says_verb 2 sim --maps sums line sums@1 <<-'END'
+		postbus sim: is of another driver than the first: sums (--help says more)
+	END
+}
+
 wrong_usage() {
 	"$postbus" maps --help >help
 	for words in "show" "show a b" "show a --json" "meter" "--tables"; do
@@ -158,5 +200,7 @@ check markdown
 check a_map_is_shown
 check no_such_map
 check a_map_with_faults_is_left_out_and_told_of
+check check_tells_the_right_checksum
+check sim_says_what_it_cannot_play
 check wrong_usage
 exit $failed

@@ -49,6 +49,7 @@ struct state {
 static struct operation operations[OPERATIONS_MAX];
 static size_t operation_count, file_count;
 static ino_t inodes[FILES_MAX + 1];
+static const char *recorded; /* directory */
 static size_t pending[PENDING_MAX], pending_count;
 static struct image durable[FILES_MAX], image;
 static uint64_t *seen;
@@ -114,6 +115,7 @@ void power_record(const char *directory)
 	if (stat(directory, &st) < 0)
 		abort();
 	inodes[DIRECTORY] = st.st_ino;
+	recorded = directory;
 	fake_disk = (struct fake_disk){ .after = record };
 }
 
@@ -403,20 +405,86 @@ static void go_on(size_t done)
 	pending_count = kept;
 }
 
-size_t power_states(const char *target, const struct power_visitor *visitor)
+/* Looks at what was done up to then. */
+static void go_to(size_t done)
 {
-	_cleanup_close_ int directory = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct search search = { .visitor = visitor, .directory = directory };
-
-	if (directory < 0)
-		abort();
 	find_durable();
 	pending_count = 0;
 	memset(durable, 0, sizeof(durable));
-	for (search.done = 0; search.done <= operation_count; search.done++) {
-		go_on(search.done);
-		try_all(&search);
+	for (size_t i = 0; i <= done; i++)
+		go_on(i);
+}
+
+/* The files are others now, with the same names. */
+static void find_files(int at, const struct state *state)
+{
+	struct entry entries[2 * FILES_MAX];
+	size_t count = build_entries(state, operation_count, entries);
+
+	memset(inodes, 0, DIRECTORY * sizeof(*inodes));
+	for (size_t i = 0; i < count; i++) {
+		struct stat st;
+
+		if (entries[i].file == DIRECTORY)
+			continue;
+		if (fstatat(at, entries[i].name, &st, 0) < 0)
+			abort();
+		inodes[entries[i].file] = st.st_ino;
 	}
-	empty(directory);
+}
+
+/* Of the last write only what is in its first sector is kept. */
+static void tear_last(struct state *state)
+{
+	struct operation *write = &operations[pending[pending_count - 1]];
+	size_t first = SECTOR - write->offset % SECTOR;
+
+	if (write->op != DISK_WRITE || write->n <= first)
+		return;
+	state->keep[pending_count - 1] = true;
+	write->n = first;
+}
+
+void power_fail(unsigned chance)
+{
+	_cleanup_close_ int at = open(recorded, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct state state = { .torn = SIZE_MAX };
+
+	power_stop();
+	go_to(operation_count);
+	for (size_t i = 0; i < pending_count; i++, chance /= 2)
+		state.keep[i] = chance % 2;
+	if (pending_count && chance % 4)
+		tear_last(&state);
+	build(&state, operation_count, at);
+	find_files(at, &state);
+	/* What was kept is on the disk for good, and what was lost was never done. */
+	for (size_t i = 0; i < pending_count; i++) {
+		struct operation *operation = &operations[pending[i]];
+
+		if (state.keep[i]) {
+			operation->durable = operation_count;
+			continue;
+		}
+		operation->op = DISK_SYNC;
+		operation->file = NO_FILE;
+	}
+	fake_disk = (struct fake_disk){ .after = record };
+}
+
+size_t power_states(const char *target, size_t from, const struct power_visitor *visitor)
+{
+	_cleanup_close_ int at = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct search search = { .visitor = visitor, .directory = at };
+
+	if (at < 0)
+		abort();
+	go_to(from);
+	for (search.done = from; search.done <= operation_count;) {
+		try_all(&search);
+		if (++search.done <= operation_count)
+			go_on(search.done);
+	}
+	empty(at);
 	return search.states;
 }

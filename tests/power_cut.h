@@ -20,7 +20,13 @@ void power_stop(void);
 void power_forget(void);
 
 /*
- * For each number of operations at which the power may fail, and each state that the disk may
+ * The power fails now: has the directory be in one of its states, by chance, and goes on
+ * recording what is done to it from there.
+ */
+void power_fail(unsigned chance);
+
+/*
+ * For each number of operations, from `from` on, at which the power may fail, and each state that the disk may
  * then be in: has `target`, a directory that is emptied each time, be so, and calls visit()
  * with the number and the state's description. Those that a visit with the same `promises`
  * (of that number of operations) has seen are left out. How many states were visited.
@@ -29,4 +35,4 @@ struct power_visitor {
 	unsigned (*promises)(size_t operations);
 	void (*visit)(size_t operations, const char *state);
 };
-size_t power_states(const char *target, const struct power_visitor *visitor);
+size_t power_states(const char *target, size_t from, const struct power_visitor *visitor);

@@ -518,8 +518,8 @@ static void test_check_map(void **state)
 		"m.yaml:6:99: b should be 54.7, but the example's bytes say 54.6\n"
 		"m.yaml:7:84: b is input 0x0002, but the example reads input 0x0001 to 0x0001\n"
 		"m.yaml:8:5: send is not a whole request that reads: length, function or "
-		"checksum is wrong\n"
-		"m.yaml:9:5: receive is not the answer to send: checksum\n"
+		"checksum is wrong: the checksum would be 60 0A\n"
+		"m.yaml:9:5: receive is not the answer to send: checksum: the checksum would be 79 74\n"
 		"m.yaml:10:5: receive is not the answer to send: it is an exception\n"
 		"m.yaml:11:5: the example needs `send:`, the request that it answers\n");
 }

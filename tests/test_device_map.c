@@ -425,12 +425,19 @@ static void test_shared_faults(_unused_ void **state)
 }
 
 /* What ships is right, says where it is from, and shows it by examples. */
+static bool lacks(const struct device_map *map, const char *what, bool has)
+{
+	if (!has)
+		print_error("%s: a map that ships needs %s\n", map->file, what);
+	return !has;
+}
+
 static void test_shipped(_unused_ void **state)
 {
 	_cleanup_free_ char *directory = source_file("devices");
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
-	unsigned count = 0;
+	unsigned count = 0, wrong = 0;
 
 	assert_non_null(dir);
 	while ((entry = readdir(dir))) {
@@ -444,14 +451,17 @@ static void test_shipped(_unused_ void **state)
 		if (device_map_load(file, driver_names, &map, faults) < 0)
 			faults_print(faults, stderr);
 		assert_non_null(map);
-		assert_non_null(map->title);
-		assert_non_null(map->source);
-		assert_true(map->baud_count && map->format_count);
-		assert_true(map->address || map->kind != DRIVER_MODBUS);
-		assert_true(map->example_count >= 2);
+		wrong += lacks(map, "title", map->title);
+		wrong += lacks(map, "source", map->source);
+		wrong += lacks(map, "serial.baud", map->baud_count);
+		wrong += lacks(map, "serial.format", map->format_count);
+		wrong += lacks(map, "serial.address",
+			       map->address || map->kind != DRIVER_MODBUS);
+		wrong += lacks(map, "a second example", map->example_count >= 2);
 		count++;
 	}
 	closedir(dir);
+	assert_int_equal(wrong, 0);
 	assert_true(count >= 3);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_simulator.c - a master on the pseudo-terminal: answers, pace, faults, silence. */
+/* test_simulator.c - a master on the pseudo-terminal: answers, pace, faults, silence, lines. */
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -542,6 +542,90 @@ static void test_mute(void **state)
 	assert_int_equal(ask(f, &request, data).status, REPLY_OK);
 }
 
+/* --- devices that speak in lines --- */
+
+/* A simulator of its own, with a device of this map; the fixture's goes away for it. */
+static void play_map(struct fixture *f, const char *text)
+{
+	_cleanup_(faults_freep) struct faults *faults = faults_new();
+	int r;
+
+	close(f->fd);
+	simulator_free(f->simulator);
+	f->simulator = NULL;
+	device_map_free(f->map);
+	f->map = NULL;
+	r = device_map_parse("talker.yaml", text, strlen(text), driver_names(), &f->map,
+			     faults);
+	faults_print(faults, stderr);
+	assert_int_equal(r, 0);
+	assert_int_equal(simulator_new(f->loop, NULL, 9600, format_8n1, &f->simulator), 0);
+	f->fd = open(simulator_path(f->simulator), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(f->fd >= 0);
+}
+
+static void hear(struct fixture *f, const char *wanted)
+{
+	uint8_t bytes[64] = "";
+
+	assert_int_equal(receive(f, bytes, strlen(wanted), PATIENCE_US), strlen(wanted));
+	assert_string_equal((char *)bytes, wanted);
+}
+
+static void test_examples_are_said_in_turn(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begin = clock_monotonic_us();
+
+	play_map(f, "map: talker\ndriver: text\npoints: {a: {field: 1}}\nexamples:\n"
+		    "  - {receive: \"1\\n\", points: {a: 1}}\n"
+		    "  - {receive: \"22\\n\", points: {a: 22}}\n");
+	assert_int_equal(simulator_add(f->simulator, f->map, 0), 0);
+	assert_int_equal(simulator_add(f->simulator, f->map, 0), -EEXIST);
+	hear(f, "1\n22\n1\n");
+	assert_true(clock_monotonic_us() - begin >= 2 * 1000000);
+	assert_int_equal(simulator_set_example(f->simulator, 0, 2), -ENOENT);
+	assert_int_equal(simulator_set_example(f->simulator, 0, 0), 0);
+	hear(f, "1\n1\n");
+	simulator_mute(f->simulator, true);
+	assert_int_equal(receive(f, (uint8_t[1]){0}, 1, 1200 * 1000), 0);
+}
+
+/* The meter names itself, and goes on when that is acknowledged. */
+static void test_who_is_asked_answers(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t byte;
+
+	play_map(f, "map: talker\ndriver: obis\nrequest: \"/?!\\r\\n\"\n"
+		    "acknowledge: \"\\x06000\\r\\n\"\npoints: {a: {obis: 1.8.0}}\nexamples:\n"
+		    "  - {receive: \"/X\\r\\n1.8.0(5)\\r\\n!\\r\\n\", points: {a: 5}}\n"
+		    "  - {receive: \"/Y\\r\\n1.8.0(6)\\r\\n!\\r\\n\", points: {a: 6}}\n");
+	assert_int_equal(simulator_add(f->simulator, f->map, 0), 0);
+	assert_int_equal(receive(f, &byte, 1, 1200 * 1000), 0);
+	send_bytes(f, "/?!\r\n", 5);
+	hear(f, "/X\r\n");
+	/* Asked again instead of acknowledged, it begins again. */
+	send_bytes(f, "/?!\r\n", 5);
+	hear(f, "/X\r\n");
+	send_bytes(f, "\x06" "000\r\n", 6);
+	hear(f, "1.8.0(5)\r\n!\r\n");
+	send_bytes(f, "hello/?!\r\n", 10);
+	assert_int_equal(receive(f, &byte, 1, QUIET_US), 0);
+	assert_int_equal(simulator_stats(f->simulator).refused, 1);
+	send_bytes(f, "/?!\r\n", 5);
+	hear(f, "/Y\r\n");
+	assert_int_equal(simulator_stats(f->simulator).requests, 4);
+}
+
+static void test_no_examples_nothing_to_say(void **state)
+{
+	struct fixture *f = *state;
+
+	play_map(f, "map: talker\ndriver: text\npoints: {a: {field: 1}}\n");
+	assert_int_equal(simulator_add(f->simulator, f->map, 0), -EPROTONOSUPPORT);
+}
+
 /* --- the link --- */
 
 static int new_with_link(sd_event *loop, const char *link, struct simulator **simulator)
@@ -614,6 +698,9 @@ int main(void)
 		TEST(test_late_answer_meets_next_request),
 		TEST(test_exception_fault),
 		TEST(test_mute),
+		TEST(test_examples_are_said_in_turn),
+		TEST(test_who_is_asked_answers),
+		TEST(test_no_examples_nothing_to_say),
 		cmocka_unit_test(test_link),
 	};
 

@@ -209,7 +209,7 @@ static void assert_goes_on(void)
 	assert_int_equal(spool_sums(spool).waiting, before + 1);
 }
 
-static bool visit(void *data, _unused_ const struct message *message, _unused_ bool waits)
+static bool visit(void *data, _unused_ const struct spool_entry *entry)
 {
 	++*(unsigned *)data;
 	return true;
@@ -366,27 +366,53 @@ static void a_torn_last_record_is_cut_off(_unused_ void **state)
 	close(fd);
 }
 
-/* A record that is right by itself, but cannot be: it takes no other with it. */
-static void a_number_never_given_out_is_passed_over(_unused_ void **state)
+/* Adds a record that is right by itself behind the last message of a segment. */
+static void add_record(unsigned number, enum record_type type, uint64_t seq,
+		       const struct piece *body)
 {
 	uint8_t bytes[512];
 	uint32_t offset, size;
+	int fd = open_file(number);
+
+	offset = find_record(fd, RECORD_MESSAGE, 3, &size) + size;
+	size = record_encode(header_of(fd).id, offset, type, seq, body, 1, bytes);
+	assert_int_equal(pwrite(fd, bytes, size, offset), size);
+	close(fd);
+}
+
+/* What can't be, whatever its checksum says, takes nothing with it. */
+static void a_number_never_given_out_is_passed_over(_unused_ void **state)
+{
+	static const enum record_type types[] = { RECORD_DONE, RECORD_RESERVE };
+	uint64_t oldest, next;
+	uint8_t bytes[512], wild[8];
 	struct record record;
-	struct piece body;
+	struct piece body = { wild, sizeof(wild) };
+	uint32_t offset, size;
 	int fd;
 
+	/* A message, in a segment that was full before later ones were taken in. */
 	make_segments();
 	fd = open_file(0);
 	offset = find_record(fd, RECORD_MESSAGE, 3, &size);
 	assert_int_equal(pread(fd, bytes, size, offset), size);
 	assert_true(record_look(bytes, &record) == size);
-	body = (struct piece){ record.body, record.length };
-	size = record_encode(header_of(fd).id, offset + size, RECORD_MESSAGE, record.seq + 100,
-			     &body, 1, bytes + size);
-	assert_int_equal(pwrite(fd, bytes + size, size, offset + size), size);
 	close(fd);
+	add_record(0, RECORD_MESSAGE, record.seq + 100,
+		   &(struct piece){ record.body, record.length });
 	assert_string_equal(waiting(), "abcdefghijkl");
 	assert_lost(0);
+	/* Steps, of far away. */
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		begin_anew();
+		make_segments();
+		put_u64(wild, first_seq + (UINT64_C(1) << 40));
+		add_record(2, types[i], 0, &body);
+		fake_clock()->boot++;
+		assert_string_equal(waiting(), "abcdefghijkl");
+		spool_range(spool, &oldest, &next);
+		assert_true(next < first_seq + 5000);
+	}
 }
 
 static void a_missing_segment_costs_its_messages(_unused_ void **state)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check.c - `postbus check`: reads what the user wrote, plays the examples, plans the buses. */
+#include "base/checksum.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "field/plan.h"
@@ -15,6 +16,7 @@ enum {
 	EXIT_RIGHT = 0,
 	EXIT_NOT_SO = 1,
 	EXIT_WRONG_USAGE = 2,
+	CHECKSUM_TEXT_MAX = 40,
 };
 
 static void print_help(FILE *out)
@@ -74,11 +76,26 @@ static const char *reply_fault(const struct reply *reply, size_t received)
 	}
 }
 
+/* Of a frame of Modbus RTU with another checksum: what it should be; else nothing. */
+static const char *right_checksum(const struct device_map *map, const uint8_t *frame,
+				  size_t n, char text[CHECKSUM_TEXT_MAX])
+{
+	uint16_t crc = n > 2 ? checksum_of(CHECKSUM_CRC16_MODBUS, frame, n - 2) : 0;
+	uint8_t low = crc & 0xFF, high = crc >> 8;
+
+	text[0] = '\0';
+	if (!strcmp(map->driver, "modbus") && n > 2 &&
+	    (frame[n - 2] != low || frame[n - 1] != high))
+		snprintf(text, CHECKSUM_TEXT_MAX, ": the checksum would be %02X %02X", low, high);
+	return text;
+}
+
 static void play_example(const struct device_map *map, const struct example *example,
 			 const struct driver *driver, struct faults *faults)
 {
 	struct request request;
 	struct reply reply;
+	char checksum[CHECKSUM_TEXT_MAX];
 	const char *wrong;
 	size_t used = 0;
 
@@ -92,14 +109,17 @@ static void play_example(const struct device_map *map, const struct example *exa
 	    used != example->send_length) {
 		faults_add(faults, map->file, example->line, example->column,
 			   "send is not a whole request that reads: length, function or "
-			   "checksum is wrong");
+			   "checksum is wrong%s",
+			   right_checksum(map, example->send, example->send_length, checksum));
 		return;
 	}
 	reply = driver->reply(&request, example->receive, example->receive_length);
 	wrong = reply_fault(&reply, example->receive_length);
 	if (wrong) {
 		faults_add(faults, map->file, example->line, example->column,
-			   "receive is not the answer to send: %s", wrong);
+			   "receive is not the answer to send: %s%s", wrong,
+			   right_checksum(map, example->receive, example->receive_length,
+					  checksum));
 		return;
 	}
 	for (size_t i = 0; i < example->value_count; i++)

@@ -254,8 +254,9 @@ int stage_start_broker(struct stage *stage)
 	if (!stage->broker_port)
 		stage->broker_port = free_port();
 	r = stage_write(stage, "mosquitto.conf",
-		       "listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n",
-		       stage->broker_port);
+		       "listener %d 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n%s",
+		       stage->broker_port,
+		       stage->mosquitto_conf ? stage->mosquitto_conf : "");
 	if (log < 0 || r < 0 || asprintf(&conf, "%s/mosquitto.conf", stage->directory) < 0)
 		return r < 0 ? r : -ENOMEM;
 	argv[2] = conf;
@@ -315,10 +316,11 @@ int stage_configure(struct stage *stage, const char *publish, const char *spool)
 			    "buses = \"%s\";\n"
 			    "maps = [ \"%s\" ];\n"
 			    "broker: { host = \"127.0.0.1\"; port = %u;\n"
-			    "\treconnect: { first = \"200ms\"; most = \"1s\"; }; };\n"
+			    "\treconnect: { first = \"200ms\"; most = \"1s\"; }; %s };\n"
 			    "publish: { %s clock_wait = \"0s\"; };\n"
 			    "spool: { directory = \"%s/spool\"; %s };\n",
-			    stage->directory, stage->maps, proxy_port(stage->proxy), publish,
+			    stage->directory, stage->maps, proxy_port(stage->proxy),
+			    stage->broker_group ? stage->broker_group : "", publish,
 			    stage->directory, spool);
 
 	if (r < 0)

@@ -24,6 +24,8 @@ struct delivery {
 struct stage {
 	const char *program; /* postbus */
 	const char *maps;    /* directory of the device maps */
+	const char *broker_group;   /* more settings of the gateway's broker group; NULL */
+	const char *mosquitto_conf; /* more lines of Mosquitto's settings; NULL */
 	char directory[64];
 	sd_event *loop;
 	struct simulator *simulator;

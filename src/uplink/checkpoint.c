@@ -178,7 +178,8 @@ int checkpoint_decode(struct ledger *ledger, const uint8_t *bytes, size_t n)
 	new.acked = get_u64(bytes + 32);
 	new.refused = get_u64(bytes + 40);
 	new.last_mid = get_u16(bytes + 48);
-	if (new.oldest_seq > new.next_seq || new.next_seq > UINT64_MAX / 2)
+	if (new.oldest_seq > new.next_seq || new.next_seq > UINT64_MAX / 2 ||
+	    !ledger_is_plausible(&new, new.reserved_seq))
 		return -EBADMSG;
 	r = decode_reasons(&new, &in);
 	if (r == 0)

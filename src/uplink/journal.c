@@ -293,6 +293,8 @@ int journal_restore_pending(struct journal *journal, const uint8_t *bytes, size_
 	int r;
 
 	journal->base = journal->written = journal->end = base;
+	if (!length)
+		return 0;
 	if (journal->tail.map) {
 		assert(bytes == journal->memory);
 	} else {

@@ -50,6 +50,11 @@ static int grow(void **array, size_t *room, size_t count, size_t size)
 	return 0;
 }
 
+bool ledger_is_plausible(const struct ledger *ledger, uint64_t seq)
+{
+	return seq < ledger->next_seq || seq - ledger->next_seq <= UINT32_MAX;
+}
+
 bool ledger_is_finished(const struct ledger *ledger, uint64_t seq)
 {
 	if (seq < ledger->oldest_seq)

@@ -80,6 +80,11 @@ struct ledger {
 void ledger_init(struct ledger *ledger);
 void ledger_done(struct ledger *ledger);
 
+/*
+ * Whether a number can be one of this spool's. More than 2^32 behind the last that is known of,
+ * it is none, whatever its checksum says: memory has flipped bits too.
+ */
+bool ledger_is_plausible(const struct ledger *ledger, uint64_t seq);
 bool ledger_is_finished(const struct ledger *ledger, uint64_t seq);
 /* Marks numbers as finished; how many were not before, or -ENOMEM. */
 ssize_t ledger_finish(struct ledger *ledger, uint64_t from, uint64_t to) _must_check_;

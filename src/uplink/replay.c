@@ -12,7 +12,7 @@
  */
 static int replay_seq(struct ledger *ledger, uint64_t seq)
 {
-	if (seq >= UINT64_MAX / 2)
+	if (!ledger_is_plausible(ledger, seq))
 		return -EBADMSG;
 	if (seq >= ledger->next_seq) {
 		ledger->taken += seq + 1 - ledger->next_seq;
@@ -139,7 +139,8 @@ int replay_record(struct ledger *ledger, const struct record *record)
 	case RECORD_DROPPED:
 		return replay_dropped(ledger, record);
 	case RECORD_RESERVE:
-		if (record->length != 8)
+		if (record->length != 8 ||
+		    !ledger_is_plausible(ledger, get_u64(record->body)))
 			return -EBADMSG;
 		ledger->reserved_seq = get_u64(record->body);
 		return 0;

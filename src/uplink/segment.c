@@ -193,7 +193,8 @@ int segment_create(int directory, const char *name, uint32_t size)
 	_cleanup_close_ int fd = -1;
 	int r;
 
-	fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	/* One that could not be finished may be there still, where it could not be removed. */
+	fd = openat(directory, name, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -errno;
 	give_to_owner(directory, fd);

@@ -113,8 +113,8 @@ uint32_t get_u32(const uint8_t *bytes);
 uint64_t get_u64(const uint8_t *bytes);
 
 /*
- * Makes a segment file of zeros, durably (file and directory synced). Returns a descriptor,
- * or -errno, with no file left behind.
+ * Makes a segment file of zeros, durably (file and directory synced), in place of one of that
+ * name. Returns a descriptor, or -errno, with no file left behind where that can be had.
  */
 int segment_create(int directory, const char *name, uint32_t size) _must_check_;
 

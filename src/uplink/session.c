@@ -17,6 +17,7 @@
 #include "uplink/connect.h"
 #include "uplink/pubrec.h"
 #include "uplink/resume.h"
+#include "uplink/tls_trouble.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,6 +35,8 @@ enum {
 	OPEN_TIMEOUT_US = 20 * 1000 * 1000,
 	/* QoS 0 messages that are handed over in one turn. */
 	UNACKNOWLEDGED_A_TURN = 256,
+	/* Links that end soon one after the other, until somebody else is suspected. */
+	SHORT_LINKS = 3,
 	/* A link that held so long was a good one: begin with the shortest delay again. */
 	GOOD_LINK_US = 60 * 1000 * 1000,
 	/* How long what the broker did not want now is kept from it. */
@@ -75,14 +78,15 @@ struct session {
 	bool retains;
 	uint64_t again_us; /* what it did not want now is published again; 0: nothing is */
 
-	uint64_t refusals; /* that were not told of yet, … */
+	uint64_t refusals;        /* of messages, that were not told of yet, … */
 	uint64_t refusals_due_us; /* … and when they may be */
+	const char *refused_why;  /* the last of them */
 
 	uint16_t last_mid; /* where the client's counter stands */
-	bool watches_log;  /* of this client */
+	bool watches_log;  /* for PUBREC */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
-	char refusal[TROUBLE_MAX]; /* why the broker refused the link */
+	char refusal[TROUBLE_MAX]; /* why there is no link, as far as the library told */
 	char trouble[TROUBLE_MAX]; /* what was last said of it */
 };
 
@@ -137,27 +141,29 @@ static int publish(struct session *session, const struct message *message, uint8
 
 static void on_log(struct mosquitto *client, void *data, int level, const char *line);
 
-/* For PUBREC, which only QoS 2 has: the library makes a line for each packet then. */
-static void watch_log(struct session *session)
+/*
+ * The log is watched for why a link can't be opened, and for PUBREC, which only QoS 2 has:
+ * the library makes a line for each packet then.
+ */
+static void watch_log(struct session *session, bool pubrec)
 {
-	if (!session->watches_log)
-		mosquitto_log_callback_set(session->client, on_log);
-	session->watches_log = true;
+	session->watches_log = session->watches_log || pubrec;
+	mosquitto_log_callback_set(session->client,
+				   session->watches_log || session->link != LINK_UP ? on_log :
+										      NULL);
 }
 
 /* Told at once, and then now and then: a broker that refuses one refuses many. */
-static void tell_refusals(struct session *session, const char *why)
+static void tell_refusals(struct session *session)
 {
 	uint64_t now_us = clock_monotonic_us();
 
 	if (!session->refusals || now_us < session->refusals_due_us)
 		return;
-	if (why)
-		snprintf(session->refusal, sizeof(session->refusal), "%s", why);
 	log_error("broker %s:%u: %llu message%s will never be taken: %s; set aside",
 		  session->conf->broker.host, session->conf->broker.port,
 		  (unsigned long long)session->refusals, session->refusals == 1 ? "" : "s",
-		  session->refusal);
+		  session->refused_why);
 	session->refusals = 0;
 	session->refusals_due_us = now_us + REFUSALS_US;
 }
@@ -165,7 +171,8 @@ static void tell_refusals(struct session *session, const char *why)
 static void note_refusal(struct session *session, const char *why)
 {
 	session->refusals++;
-	tell_refusals(session, why);
+	session->refused_why = why;
+	tell_refusals(session);
 }
 
 /* The library will not take it, now or ever: too large for the broker, topic not valid. */
@@ -190,8 +197,8 @@ static void send_message(struct session *session, const struct message *message,
 		session->lost = rc;
 		return;
 	}
-	if (qos == 2)
-		watch_log(session);
+	if (qos == 2 && !session->watches_log)
+		watch_log(session, true);
 	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
 		set_aside(session, flight.seq, rc);
 		return;
@@ -331,11 +338,15 @@ static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, i
 	spool_acked(session->spool, mid);
 }
 
-static void on_log(_unused_ struct mosquitto *client, void *data, int level, const char *line)
+/* Called by the helper thread too, while it has the client. */
+static void on_log(struct mosquitto *client, void *data, int level, const char *line)
 {
 	struct session *session = data;
 	uint16_t mid;
 
+	if (level == MOSQ_LOG_ERR && session->link != LINK_UP)
+		tls_trouble(line, mosquitto_ssl_get(client), session->conf->broker.host,
+			    session->refusal);
 	if (level != MOSQ_LOG_DEBUG)
 		return;
 	switch (pubrec_parse(line, &mid)) {
@@ -445,6 +456,7 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	else
 		forgotten = spool_forget_flights(session->spool, broker->clean_session);
 	session->link = LINK_UP;
+	watch_log(session, false);
 	session->link_since_us = clock_monotonic_us();
 	session->greeted = false;
 	session->again_us = 0;
@@ -540,11 +552,16 @@ static void deal_with_loss(struct session *session)
 
 	if (!session->lost || session->link == LINK_DOWN)
 		return;
-	if (session->lost == MOSQ_ERR_CONN_REFUSED && session->link == LINK_OPENING)
+	if (session->link == LINK_OPENING && session->refusal[0])
 		snprintf(why, sizeof(why), "%s", session->refusal);
 	else if (session->taken_over)
 		snprintf(why, sizeof(why), "another client has taken over the session: it "
 			 "uses the client_id \"%s\" too", session->conf->broker.client_id);
+	else if (session->lost == MOSQ_ERR_CONN_LOST && session->link == LINK_UP &&
+		 session->attempts >= SHORT_LINKS)
+		snprintf(why, sizeof(why), "link lost, as those before it soon after they "
+			 "were up: does another client use the client_id \"%s\"?",
+			 session->conf->broker.client_id);
 	else
 		snprintf(why, sizeof(why), "link lost: %s", describe_loss(session));
 	link_failed(session, why);
@@ -592,7 +609,7 @@ void session_write(struct session *session)
 static void tick(struct session *session)
 {
 	note_result(session, mosquitto_loop_misc(session->client));
-	tell_refusals(session, NULL);
+	tell_refusals(session);
 	if (session->link == LINK_OPENING &&
 	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
 		link_failed(session, "the broker does not answer");
@@ -637,7 +654,7 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 		return 0;
 	connecting = TAKE_PTR(session->connecting);
 	if (connecting_result(connecting, why) < 0) {
-		link_failed(session, why);
+		link_failed(session, session->refusal[0] ? session->refusal : why);
 		return 0;
 	}
 	r = sd_event_add_io(session->loop, &session->socket_source,
@@ -705,7 +722,7 @@ static int resume(struct session *session)
 		memcpy(flights, known, count * sizeof(*flights));
 	for (size_t i = 0; i < count; i++)
 		if (flights[i].qos == 2)
-			watch_log(session);
+			watch_log(session, true);
 	n = resume_plan(flights, count, last_mid, steps, &burn_last);
 	for (size_t i = 0; i < n; i++) {
 		int r;
@@ -730,14 +747,16 @@ static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 	mosquitto_connect_v5_callback_set(session->client, on_connect);
 	mosquitto_disconnect_v5_callback_set(session->client, on_disconnect);
 	mosquitto_publish_v5_callback_set(session->client, on_publish);
+	session->refusal[0] = '\0';
 	session->watches_log = false;
 	r = resume(session);
+	watch_log(session, false);
+	/* From here on the helper thread may call on_log(). */
+	session->link = LINK_CONNECTING;
 	if (r == 0)
 		r = connecting_start(&session->conf->broker, session->client, session->event,
 				     &session->connecting);
-	if (r == 0)
-		session->link = LINK_CONNECTING;
-	else
+	if (r < 0)
 		snprintf(why, TROUBLE_MAX, "can't connect: %s", strerror(-r));
 	return r;
 }

@@ -207,7 +207,7 @@ static void drain(struct spool *spool)
 	size_t count;
 
 	while (spool_next(spool, &message, &place) == 1) {
-		check(message.seq > last || spool->order == LIVE_FIRST);
+		check(!found || message.seq > last || spool->order == LIVE_FIRST);
 		last = message.seq;
 		found++;
 	}
@@ -219,8 +219,9 @@ static void drain(struct spool *spool)
 }
 
 /* All bytes that a message says it has are there. */
-static bool visit(void *data, const struct message *message, _unused_ bool waits)
+static bool visit(void *data, const struct spool_entry *entry)
 {
+	const struct message *message = &entry->message;
 	uint64_t *sum = data;
 
 	for (uint16_t i = 0; i < message->topic_length; i++)
@@ -267,7 +268,8 @@ static void use(const struct spool_conf *conf, struct input *in)
 		fake_clock()->boot++;
 	check(spool_open(conf, false, &spool) == 0);
 	spool_range(spool, &oldest, &next);
-	check(next >= promised);
+	/* Nobody counts so far. */
+	check(next >= promised || promised > UINT64_MAX / 4);
 	check_sum(spool);
 	drain(spool);
 	walk(spool);

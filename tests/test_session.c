@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_session.c - what a real Mosquitto allows, refuses and ends, and TLS in all its troubles. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "tools/stage.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static struct stage stage;
+static char *maps;
+
+static int open_stage(void **state)
+{
+	const char *source = getenv("POSTBUS_SOURCE");
+
+	(void)state;
+	if (asprintf(&maps, "%s/devices", source ? source : ".") < 0)
+		return -1;
+	return stage_open(&stage, getenv("POSTBUS"), maps);
+}
+
+static int close_stage(void **state)
+{
+	(void)state;
+	stage_clean_up(&stage);
+	free(maps);
+	return 0;
+}
+
+static void wait_for(stage_condition *holds, uint64_t argument)
+{
+	int r = stage_wait(&stage, holds, argument);
+
+	if (r < 0) {
+		stage_show_log(&stage, "gateway.log");
+		stage_show_log(&stage, "mosquitto.log");
+	}
+	assert_int_equal(r, 0);
+}
+
+/* --- the gateway's log --- */
+
+static const char *wanted;
+
+static unsigned lines_with(const char *words)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fclose_ FILE *file = NULL;
+	char line[1024];
+	unsigned count = 0;
+
+	if (asprintf(&path, "%s/gateway.log", stage.directory) < 0)
+		abort();
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		count += strstr(line, words) != NULL;
+	return count;
+}
+
+static bool is_logged(struct stage *on, uint64_t times)
+{
+	(void)on;
+	return lines_with(wanted) >= times;
+}
+
+static void wait_for_log(const char *words)
+{
+	wanted = words;
+	wait_for(is_logged, 1);
+}
+
+/* --- what the broker allows --- */
+
+/* Mosquitto gives up being root, and could not read what is in the stage's directory. */
+#define ROOT "user root\n"
+
+static void start(const char *broker_group, const char *mosquitto_conf, const char *publish)
+{
+	stage.broker_group = broker_group;
+	stage.mosquitto_conf = mosquitto_conf;
+	assert_int_equal(stage_start_simulator(&stage), 0);
+	assert_int_equal(stage_start_broker(&stage), 0);
+	assert_int_equal(stage_start_proxy(&stage), 0);
+	assert_int_equal(stage_configure(&stage, publish, ""), 0);
+}
+
+static struct stage_count deliver(uint64_t readings)
+{
+	struct stage_count count;
+
+	assert_true(stage_start_subscriber(&stage) >= 0);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for(stage_has_readings, readings);
+	simulator_mute(stage.simulator, true);
+	wait_for(stage_spool_is_empty, 0);
+	assert_int_equal(WEXITSTATUS(stage_end(&stage.gateway, SIGTERM)), 0);
+	assert_int_equal(stage_count(&stage, &count), 0);
+	return count;
+}
+
+static struct spool_sums sums(void)
+{
+	struct spool_sums found;
+	uint64_t next;
+
+	assert_int_equal(stage_look_at_spool(&stage, &found, &next), 0);
+	return found;
+}
+
+static void a_clean_session_loses_nothing(void **state)
+{
+	(void)state;
+	start("session = \"clean\";", "", "qos = 1;");
+	assert_true(stage_start_subscriber(&stage) >= 0);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	for (unsigned i = 1; i <= 4; i++) {
+		wait_for(stage_has_readings, 15 * i);
+		proxy_cut(stage.proxy, true);
+		wait_for(stage_spool_holds, 5);
+		proxy_cut(stage.proxy, false);
+	}
+	simulator_mute(stage.simulator, true);
+	wait_for(stage_spool_is_empty, 0);
+	assert_int_equal(sums().refused, 0);
+	assert_true(lines_with("session new") >= 4);
+	assert_int_equal(lines_with("session resumed"), 0);
+}
+
+static bool all_came(struct stage *on, uint64_t unused)
+{
+	struct stage_count count;
+
+	(void)unused;
+	return stage_count(on, &count) == 0 && count.lost == 0;
+}
+
+/* QoS 2 goes out at QoS 1, states without retain, three at a time; nothing is refused. */
+static void limits_are_kept_to(void **state)
+{
+	(void)state;
+	start("", "max_qos 1\nretain_available false\nmax_inflight_messages 3\n", "qos = 2;");
+	(void)deliver(30);
+	wait_for(all_came, 0);
+	assert_int_equal(sums().refused, 0);
+	assert_int_equal(lines_with("retains no messages"), 1);
+}
+
+/* A message that is too large is set aside, the others go out. */
+static void what_is_too_large_is_set_aside(void **state)
+{
+	struct stage_count count;
+
+	(void)state;
+	/* A reading has some 150 bytes, the word `online` fewer. */
+	start("", "max_packet_size 100\n", "qos = 1;");
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for_log("will never be taken");
+	simulator_mute(stage.simulator, true);
+	wait_for(stage_spool_is_empty, 0);
+	assert_int_equal(stage_count(&stage, &count), 0);
+	assert_true(sums().refused > 0);
+	assert_true(sums().acked > 0);
+	/* Many are refused, and it is not said for each. */
+	assert_int_equal(lines_with("will never be taken"), 1);
+}
+
+/* What the broker's access list forbids is answered for good. */
+static void what_is_not_allowed_is_set_aside(void **state)
+{
+	_cleanup_free_ char *conf = NULL;
+
+	(void)state;
+	assert_int_equal(stage_write(&stage, "acl", "topic write demo/+/availability\n"
+				     "topic write demo/status\n"), 0);
+	/* Where it may queue without end, Mosquitto 2.0.11 ends the link of who is refused. */
+	assert_true(asprintf(&conf, ROOT "max_queued_messages 1000\nacl_file %s/acl\n", stage.directory) > 0);
+	start("", conf, "qos = 2;");
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for_log("Not authorized");
+	simulator_mute(stage.simulator, true);
+	wait_for(stage_spool_is_empty, 0);
+	assert_true(sums().refused > 0);
+	assert_true(sums().acked > 0);
+	assert_int_equal(lines_with("Not authorized"), 1);
+}
+
+/* --- a broker that is played: what Mosquitto does not say --- */
+
+/*
+ * One packet of MQTT 5: its first byte, and of a PUBLISH the packet identifier. All packets
+ * here are shorter than 16 KiB.
+ */
+static int next_packet(int fd, uint16_t *mid)
+{
+	uint8_t head[5], body[16384];
+	size_t length = 0, topic;
+
+	for (size_t i = 0; i < sizeof(head); i++) {
+		if (recv(fd, &head[i], 1, MSG_WAITALL) != 1)
+			return -1;
+		if (i)
+			length |= (size_t)(head[i] & 0x7F) << (7 * (i - 1));
+		if (i && !(head[i] & 0x80))
+			break;
+	}
+	if (length > sizeof(body) || recv(fd, body, length, MSG_WAITALL) != (ssize_t)length)
+		return -1;
+	if (head[0] >> 4 == 3 && head[0] & 0x06) {
+		topic = (size_t)body[0] << 8 | body[1];
+		*mid = body[2 + topic] << 8 | body[3 + topic];
+	} else {
+		*mid = 0;
+	}
+	return head[0];
+}
+
+struct played {
+	int listener;
+	atomic_uint links, again, taken;
+};
+
+/* CONNACK with `session present` off and no property. */
+static int accept_link(struct played *played)
+{
+	static const uint8_t connack[] = { 0x20, 0x03, 0x00, 0x00, 0x00 };
+	int fd = accept(played->listener, NULL, NULL);
+	uint16_t mid;
+
+	if (fd < 0 || next_packet(fd, &mid) != 0x10)
+		return -1;
+	atomic_fetch_add(&played->links, 1);
+	(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
+	return fd;
+}
+
+static void answer(int fd, uint16_t mid, uint8_t reason)
+{
+	const uint8_t puback[] = { 0x40, 0x03, mid >> 8, mid & 0xFF, reason };
+
+	(void)!send(fd, puback, sizeof(puback), MSG_NOSIGNAL);
+}
+
+/* Ends each link as taken over (0x8E), after the first message; then takes all. */
+static void *play_takeover(void *data)
+{
+	static const uint8_t disconnect[] = { 0xE0, 0x01, 0x8E };
+	struct played *played = data;
+	uint16_t mid;
+	int fd = accept_link(played), packet;
+
+	while ((packet = next_packet(fd, &mid)) > 0 && !mid)
+		;
+	(void)!send(fd, disconnect, sizeof(disconnect), MSG_NOSIGNAL);
+	shutdown(fd, SHUT_WR);
+	while (next_packet(fd, &mid) > 0)
+		;
+	close(fd);
+	fd = accept_link(played);
+	while ((packet = next_packet(fd, &mid)) > 0)
+		if (mid) {
+			atomic_fetch_add(&played->taken, 1);
+			answer(fd, mid, 0x00);
+		}
+	close(fd);
+	return NULL;
+}
+
+/* Has no quota for the first message (0x97), takes the others, and that one too, later. */
+static void *play_quota(void *data)
+{
+	struct played *played = data;
+	uint16_t mid, first = 0;
+	int fd = accept_link(played), packet;
+
+	while ((packet = next_packet(fd, &mid)) > 0) {
+		if (!mid)
+			continue;
+		if (!first) {
+			first = mid;
+			atomic_fetch_add(&played->again, 1);
+			answer(fd, mid, 0x97);
+			continue;
+		}
+		atomic_fetch_add(&played->taken, 1);
+		answer(fd, mid, 0x00);
+	}
+	close(fd);
+	return NULL;
+}
+
+static struct played played;
+
+static pthread_t play(void *(*script)(void *data))
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t length = sizeof(address);
+	pthread_t thread;
+
+	memset(&played, 0, sizeof(played));
+	played.listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(played.listener, (struct sockaddr *)&address, length), 0);
+	assert_int_equal(listen(played.listener, 4), 0);
+	assert_int_equal(getsockname(played.listener, (struct sockaddr *)&address, &length),
+			 0);
+	assert_int_equal(pthread_create(&thread, NULL, script, &played), 0);
+	stage.broker_port = ntohs(address.sin_port);
+	stage.broker_group = stage.mosquitto_conf = NULL;
+	assert_int_equal(stage_start_simulator(&stage), 0);
+	assert_int_equal(stage_start_proxy(&stage), 0);
+	assert_int_equal(stage_configure(&stage, "qos = 1;", ""), 0);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	return thread;
+}
+
+static void end_play(pthread_t thread)
+{
+	simulator_mute(stage.simulator, true);
+	wait_for(stage_spool_is_empty, 0);
+	/* The gateway sends what is in the proxy on its way out. */
+	kill(stage.gateway, SIGTERM);
+	while (waitpid(stage.gateway, NULL, WNOHANG) == 0)
+		assert_int_equal(stage_wait_ms(&stage, 10), 0);
+	stage.gateway = 0;
+	proxy_cut(stage.proxy, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(played.listener);
+}
+
+/* Said by name, and the one who came is left in peace for as long as it gets at most. */
+static void a_session_that_is_taken_over_is_told(void **state)
+{
+	pthread_t thread = play(play_takeover);
+
+	(void)state;
+	wait_for_log("it uses the client_id \"postbus-demo\" too");
+	end_play(thread);
+	assert_int_equal(played.links, 2);
+	assert_int_equal(lines_with("has taken over the session"), 1);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
+static void what_is_not_wanted_now_is_sent_again(void **state)
+{
+	pthread_t thread = play(play_quota);
+
+	(void)state;
+	wait_for_log("Quota exceeded");
+	end_play(thread);
+	assert_int_equal(played.again, 1);
+	assert_int_equal(sums().refused, 0);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
+/* A reading says of itself what it is and how long it is good for. */
+static void properties_are_told(void **state)
+{
+	char port[8];
+	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-C", "1",
+			 "-t", "demo/climate-11", "-F", "%C|%E|%P", NULL };
+	char line[256] = "";
+	int fds[2], status;
+	pid_t reader;
+	ssize_t n;
+
+	(void)state;
+	start("", "", "qos = 1; expiry = \"2h\";");
+	assert_int_equal(pipe(fds), 0);
+	snprintf(port, sizeof(port), "%d", stage.broker_port);
+	reader = stage_spawn(argv, fds[1]);
+	close(fds[1]);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for(stage_spool_holds, 0);
+	while (waitpid(reader, &status, WNOHANG) == 0)
+		assert_int_equal(stage_wait_ms(&stage, 10), 0);
+	n = read(fds[0], line, sizeof(line) - 1);
+	close(fds[0]);
+	assert_true(n > 0);
+	assert_memory_equal(line, "application/json|7200|seq:", 26);
+}
+
+/* --- TLS --- */
+
+/* openssl, by a shell in the stage's directory: a CA, and what it signs. */
+static const char certificates[] =
+	"set -e\n"
+	"key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'\n"
+	"ca() { openssl req -x509 $key -keyout $1.key -out $1.crt -subj /CN=$1 -days 2; }\n"
+	"cert() { # NAME SUBJECT-ALT-NAME DAYS\n"
+	"	openssl req $key -keyout $1.key -out $1.csr -subj /CN=$1\n"
+	"	printf 'subjectAltName=%s\\n' \"$2\" >$1.ext\n"
+	"	openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -CAcreateserial \\\n"
+	"		-out $1.crt -extfile $1.ext $3; }\n"
+	"ca ca; ca stranger\n"
+	"cert right IP:127.0.0.1 '-days 2'\n"
+	"cert other DNS:elsewhere.example '-days 2'\n"
+	"cert client DNS:demo '-days 2'\n"
+	"cert expired IP:127.0.0.1 '-days -1'\n"
+	"echo barn:00112233445566778899aabbccddeeff >psk\n"
+	"echo 00112233445566778899aabbccddeeff >psk.key\n"
+	"mosquitto_passwd -c -b passwd barn secret\n"
+	"chmod 600 *.key\n"
+	"chmod 644 ca.key\n";
+
+static int make_certificates(void)
+{
+	char *argv[] = { "sh", NULL, NULL };
+	_cleanup_free_ char *script = NULL, *whole = NULL;
+	pid_t pid;
+
+	assert_true(asprintf(&whole, "cd %s\n%s", stage.directory, certificates) > 0);
+	assert_int_equal(stage_write(&stage, "certificates.sh", "%s", whole), 0);
+	assert_true(asprintf(&script, "%s/certificates.sh", stage.directory) > 0);
+	argv[1] = script;
+	pid = stage_spawn(argv, STDERR_FILENO);
+	return WEXITSTATUS(stage_end(&pid, 0));
+}
+
+struct tls_case {
+	const char *server;  /* certificate and key of the broker */
+	const char *settings; /* more of the listener's, with the directory */
+	const char *group;   /* the gateway's broker group, with the directory */
+	const char *trouble; /* what its log is to say; NULL: it gets through */
+};
+
+/* A text with the stage's directory in place of each `@`. */
+static char *with_directory(const char *text)
+{
+	char *result = NULL;
+	size_t size;
+	FILE *file = open_memstream(&result, &size);
+
+	for (; *text; text++)
+		if (*text == '@')
+			fputs(stage.directory, file);
+		else
+			fputc(*text, file);
+	assert_int_equal(fclose(file), 0);
+	return result;
+}
+
+static void start_tls(const struct tls_case *test)
+{
+	_cleanup_free_ char *settings = with_directory(test->settings);
+	_cleanup_free_ char *group = with_directory(test->group);
+	_cleanup_free_ char *conf = NULL;
+
+	if (test->server)
+		assert_true(asprintf(&conf, "cafile %s/ca.crt\n" ROOT "certfile %s/%s.crt\n"
+				     "keyfile %s/%s.key\n%s", stage.directory, stage.directory,
+				     test->server, stage.directory, test->server,
+				     settings) > 0);
+	start(group, conf ? conf : settings, "qos = 1;");
+	assert_int_equal(stage_start_gateway(&stage), 0);
+}
+
+static bool is_acknowledged(struct stage *on, uint64_t count)
+{
+	struct spool_sums found;
+	uint64_t next;
+
+	return stage_look_at_spool(on, &found, &next) == 0 && found.acked >= count;
+}
+
+static void tls_gets_through(const struct tls_case *test)
+{
+	start_tls(test);
+	wait_for(is_acknowledged, STAGE_DEVICES);
+	simulator_mute(stage.simulator, true);
+	wait_for(stage_spool_is_empty, 0);
+}
+
+/* One line, however often it is tried; the readings stay in the spool. */
+static void tls_is_in_trouble(const struct tls_case *test)
+{
+	start_tls(test);
+	wait_for_log(test->trouble);
+	wait_for(stage_spool_holds, 30);
+	assert_int_equal(lines_with(test->trouble), 1);
+	assert_int_equal(lines_with("readings are kept, trying again"), 1);
+	assert_int_equal(sums().acked, 0);
+}
+
+static void try_tls(void **state)
+{
+	const struct tls_case *test = *state;
+
+	memset(&stage, 0, sizeof(stage));
+	assert_int_equal(open_stage(NULL), 0);
+	if (make_certificates() != 0) {
+		close_stage(NULL);
+		skip();
+	}
+	if (test->trouble)
+		tls_is_in_trouble(test);
+	else
+		tls_gets_through(test);
+	close_stage(NULL);
+}
+
+#define CA "tls: { ca = \"@/ca.crt\"; };"
+#define TLS_TEST(name, ...) \
+	{ name, try_tls, NULL, NULL, (struct tls_case[]){ { __VA_ARGS__ } } }
+#define SESSION_TEST(f) cmocka_unit_test_setup_teardown(f, open_stage, close_stage)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SESSION_TEST(a_clean_session_loses_nothing),
+		SESSION_TEST(limits_are_kept_to),
+		SESSION_TEST(what_is_too_large_is_set_aside),
+		SESSION_TEST(what_is_not_allowed_is_set_aside),
+		SESSION_TEST(a_session_that_is_taken_over_is_told),
+		SESSION_TEST(what_is_not_wanted_now_is_sent_again),
+		SESSION_TEST(properties_are_told),
+		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
+		TLS_TEST("tls_with_a_client_certificate", "right",
+			 "require_certificate true\n",
+			 "tls: { ca = \"@/ca.crt\"; cert = \"@/client.crt\"; "
+			 "key = \"@/client.key\"; };", NULL),
+		TLS_TEST("tls_with_a_shared_key", NULL,
+			 ROOT "psk_hint hint\npsk_file @/psk\n",
+			 "tls: { psk_identity = \"barn\"; psk_file = \"@/psk.key\"; };",
+			 NULL),
+		TLS_TEST("tls_and_an_unknown_ca", "right", "",
+			 "tls: { ca = \"@/stranger.crt\"; };", "certificate is refused"),
+		TLS_TEST("tls_and_the_systems_cas", "right", "", "tls: { };",
+			 "certificate is refused"),
+		TLS_TEST("tls_and_an_expired_certificate", "expired", "", CA,
+			 "certificate has expired"),
+		TLS_TEST("tls_and_another_hosts_certificate", "other", "", CA,
+			 "is not for the host \"127.0.0.1\""),
+		TLS_TEST("tls_without_the_certificate_that_is_asked_for", "right",
+			 "require_certificate true\n", CA, "TLS: "),
+		TLS_TEST("a_key_that_others_may_read", "right", "",
+			 "tls: { ca = \"@/ca.crt\"; cert = \"@/client.crt\"; "
+			 "key = \"@/ca.key\"; };", "others may read it"),
+		TLS_TEST("a_wrong_password", "right",
+			 "allow_anonymous false\npassword_file @/passwd\n",
+			 CA " username = \"barn\"; password_file = \"@/psk.key\";",
+			 "refused: Not authorized"),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
