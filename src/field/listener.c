@@ -628,7 +628,8 @@ struct bus_stats listener_stats(const struct listener *listener)
 {
 	struct bus_stats stats = {
 		.name = listener->config->name, .port = listener->config->port,
-		.open = listener->port, .trouble = opener_trouble(listener->opener), .devices = listener->config->device_count,
+		.open = listener->port, .trouble = opener_trouble(listener->opener),
+		.devices = listener->config->device_count,
 		.stretch = 1,
 	};
 
