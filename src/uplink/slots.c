@@ -284,7 +284,7 @@ static int scan_file(struct slots *slots, const char *name, unsigned number,
 	return r;
 }
 
-/* In use by id, then those that are free. */
+/* In use by id, the whole one before its copies, then those that are free. */
 static int compare_slots(const void *a, const void *b)
 {
 	const struct slot *x = a, *y = b;
@@ -293,6 +293,8 @@ static int compare_slots(const void *a, const void *b)
 		return !x->id - !y->id;
 	if (x->id != y->id)
 		return x->id < y->id ? -1 : 1;
+	if (x->size != y->size)
+		return x->size > y->size ? -1 : 1;
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -320,6 +322,29 @@ static int scan_names(struct slots *slots, DIR *directory, struct survey *survey
 	return -errno;
 }
 
+/* A file that was copied stands there twice; what was read of it must be found again. */
+static int put_copies_aside(struct slots *slots)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < slots->count; i++) {
+		const struct slot *slot = &slots->slots[i];
+		char name[NAME_SIZE];
+		int r;
+
+		if (!slot->id || !kept || slot->id != slots->slots[kept - 1].id) {
+			slots->slots[kept++] = *slot;
+			continue;
+		}
+		slot_name(slot->number, name);
+		r = put_aside(slots, name, "copy", "it is a copy of another segment");
+		if (r < 0)
+			return r;
+	}
+	slots->count = kept;
+	return 0;
+}
+
 int slots_scan(struct slots *slots)
 {
 	struct survey survey = { 0 };
@@ -345,6 +370,9 @@ int slots_scan(struct slots *slots)
 		return r;
 	if (slots->count)
 		qsort(slots->slots, slots->count, sizeof(*slots->slots), compare_slots);
+	r = put_copies_aside(slots);
+	if (r < 0)
+		return r;
 	for (slots->used = 0; slots->used < slots->count && slots->slots[slots->used].id;)
 		slots->used++;
 	return 0;
