@@ -134,7 +134,7 @@ static int next_of(struct spool *spool, struct stream *stream, struct message *m
 {
 	struct loss old = { .why = LOSS_AGE };
 	const uint8_t *told;
-	uint64_t seq;
+	uint64_t seq = 0;
 	int r;
 
 	while ((r = next_message(spool, stream, message, &told, place)) > 0) {
@@ -147,7 +147,8 @@ static int next_of(struct spool *spool, struct stream *stream, struct message *m
 	}
 	if (!old.count)
 		return r;
-	seq = message->seq;
+	if (r > 0)
+		seq = message->seq;
 	give_up_old(spool, &old);
 	if (r <= 0)
 		return r;
