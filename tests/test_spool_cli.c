@@ -74,7 +74,7 @@ static int finish(pid_t pid, int from)
 }
 
 /* `postbus spool WORDS --directory …`, words apart by blanks: the exit status. */
-static int run_on(const char *where, const char *format, va_list arguments)
+static _printf_(2, 0) int run_on(const char *where, const char *format, va_list arguments)
 {
 	char words[256], *argv[20] = { getenv("POSTBUS"), "spool" }, *rest = words;
 	size_t argc = 2;
