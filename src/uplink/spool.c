@@ -379,6 +379,7 @@ int spool_close(struct spool *spool)
 
 	if (!spool->read_only) {
 		/* Nothing was used that is not here: no number has to be skipped. */
+		spool->closing = true;
 		spool->unrecorded_due_us = 0;
 		r = spool_reserve(spool, 0);
 		if (r == 0)

@@ -40,8 +40,10 @@ struct spool {
 	uint64_t unrecorded_due_us; /* … and when one is to */
 	uint64_t begun_us;          /* when the segment that is written was begun */
 	uint64_t recorded_oldest;   /* messages below it are finished by records */
+	bool closing;               /* no number will be given out any more */
 	bool restart;               /* steps went unrecorded: a checkpoint has to hold them */
 	bool failing;               /* the disk does not take what is written */
+	bool refused_failing;       /* it does not take what is set aside */
 
 	/* What the next commit has to sync, and when the one after: see commit.c. */
 	bool barrier;
