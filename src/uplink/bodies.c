@@ -72,12 +72,13 @@ int loss_decode(const uint8_t *bytes, struct loss *loss)
 /*
  * boottime_us 8 · wall_ms 8 · boot 4 · qos 1 · flags 1 · form 1 · (zero) 1 · topic length 2 ·
  * (zero) 2, then topic and body. Flags: 1 retain, 2 the wall clock was right, 4 a loss stands
- * behind the body.
+ * behind the body, 8 it is sent again by hand.
  */
 enum {
 	FLAG_RETAIN = 1,
 	FLAG_SYNCED = 2,
 	FLAG_TELLS = 4,
+	FLAG_RETRIED = 8,
 };
 
 void message_head_encode(const struct message *message, bool tells,
@@ -88,7 +89,8 @@ void message_head_encode(const struct message *message, bool tells,
 	put_u32(bytes + 16, message->boot);
 	bytes[20] = message->qos;
 	bytes[21] = (message->retain ? FLAG_RETAIN : 0) |
-		    (message->wall_synced ? FLAG_SYNCED : 0) | (tells ? FLAG_TELLS : 0);
+		    (message->wall_synced ? FLAG_SYNCED : 0) | (tells ? FLAG_TELLS : 0) |
+		    (message->retried ? FLAG_RETRIED : 0);
 	bytes[22] = message->form;
 	bytes[23] = 0;
 	put_u16(bytes + 24, message->topic_length);
@@ -116,6 +118,7 @@ int message_decode(const struct record *record, struct message *message,
 		.qos = bytes[20],
 		.retain = bytes[21] & FLAG_RETAIN,
 		.wall_synced = bytes[21] & FLAG_SYNCED,
+		.retried = bytes[21] & FLAG_RETRIED,
 		.form = bytes[22],
 		.topic_length = get_u16(bytes + 24),
 		.topic = (const char *)bytes + MESSAGE_HEAD_SIZE,
