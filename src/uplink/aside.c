@@ -27,8 +27,6 @@ void spool_leave_out(struct spool *spool, const struct loss *loss)
 
 	if (!loss->count)
 		return;
-	log_warning("spool %s: %llu messages that were set aside are given up: %s", spool->path,
-		    (unsigned long long)loss->count, loss_why_words(loss->why));
 	/* Before it what was set aside before, or more would be left out than there was. */
 	(void)!spool_record_steps(spool);
 	ledger_left_out(&spool->ledger, loss);
@@ -165,6 +163,8 @@ int64_t spool_drop_refused(struct spool *spool, uint64_t from, uint64_t to)
 		r = refused_walk(&spool->refused, note_in_loss, &choice);
 	if (r < 0 || !choice.count)
 		return r;
+	log_notice("spool %s: %lld messages that were set aside are dropped by hand", spool->path,
+		   (long long)choice.count);
 	spool_leave_out(spool, &choice.loss);
 	return take_out(&choice);
 }

@@ -162,6 +162,9 @@ void spool_set_aside(struct spool *spool, const struct message *message, unsigne
 	int r = refused_add(&spool->refused, message, reason, &left_out);
 	uint8_t *step;
 
+	if (left_out.count)
+		log_warning("spool %s: the oldest %llu messages that were set aside are dropped",
+			    spool->path, (unsigned long long)left_out.count);
 	spool_leave_out(spool, &left_out);
 	if (r < 0) {
 		give_up_refused(spool, &lost, r);
