@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "fake_time.h"
 #include "field/bus.h"
 #include "tools/simulator.h"
 
@@ -18,7 +19,7 @@ enum {
 	POINTS = 4,
 	STEP = 20, /* registers from point to point: each is a request of its own */
 	ENOUGH = 8,     /* readings of a point */
-	PATIENCE_US = 30 * 1000000,
+	PATIENCE_US = 300 * 1000000, /* of a time that passes at once */
 };
 
 static const uint64_t timeout_us = 100 * USEC_PER_MSEC;
@@ -171,7 +172,7 @@ static void run_until(struct fixture *f, bool (*holds)(const struct fixture *f))
 
 	while (!holds(f)) {
 		assert_true(clock_monotonic_us() < end_us);
-		assert_true(sd_event_run(f->loop, 50 * USEC_PER_MSEC) >= 0);
+		fake_time_run(f->loop, end_us);
 	}
 }
 
@@ -258,6 +259,19 @@ static void test_status_is_published(void **state)
 	assert_non_null(strstr(f->status, "\"open\":true"));
 	assert_non_null(strstr(f->status, "\"devices\":3,\"offline\":0"));
 	assert_non_null(strstr(f->status, "\"timeouts\":0"));
+	assert_non_null(strstr(f->status, "\"trouble\":\"\""));
+}
+
+/* Also of a bus whose port is not there, and why it is not. */
+static void test_trouble_is_published(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.port = "/nowhere/port";
+	start(f);
+	run_until(f, status_is_published);
+	assert_non_null(strstr(f->status, "\"open\":false"));
+	assert_non_null(strstr(f->status, "\"trouble\":\"not there"));
 }
 
 /* --- what real buses do --- */
@@ -297,7 +311,7 @@ static void test_echo_is_taken_off(void **state)
 /* Each third request to a device goes wrong. */
 static void add_fault_to_each(struct fixture *f, const char *kind)
 {
-	char text[32];
+	char text[48];
 
 	for (unsigned i = 1; i <= DEVICES; i++) {
 		snprintf(text, sizeof(text), "%s@%u:3", kind, i);
@@ -341,6 +355,26 @@ static void test_late_answers_are_not_mistaken(void **state)
 	assert_true(bus_stats(f->bus).counters.timeouts > 5);
 	for (unsigned i = 0; i < DEVICES; i++)
 		assert_int_equal(f->seen[i].offline, 0);
+}
+
+/* By whatever time up to another timeout they are late. */
+static void test_answers_of_any_lateness_are_not_mistaken(void **state)
+{
+	struct fixture *f = *state;
+	char kind[16];
+
+	for (uint8_t late_ms = 90; late_ms < 196; late_ms += 3) {
+		memset(f->seen, 0, sizeof(f->seen));
+		snprintf(kind, sizeof(kind), "late=%ums", late_ms);
+		add_fault_to_each(f, kind);
+		start(f);
+		run_until(f, all_are_read);
+		assert_int_equal(f->wrong, 0);
+		bus_free(f->bus);
+		f->bus = NULL;
+		simulator_free(f->simulator);
+		start_simulator(f);
+	}
 }
 
 /* Later than the repeated request's timeout, too: two answers come when one is waited for. */
@@ -487,11 +521,13 @@ static void test_port_comes_back(void **state)
 static void test_port_is_waited_for(void **state)
 {
 	struct fixture *f = *state;
+	uint64_t end_us = clock_monotonic_us() + 10 * USEC_PER_SEC;
 
 	simulator_free(f->simulator);
 	f->simulator = NULL;
 	start(f);
-	assert_true(sd_event_run(f->loop, USEC_PER_SEC) >= 0);
+	while (clock_monotonic_us() < end_us)
+		fake_time_run(f->loop, end_us);
 	assert_true(is_closed(f));
 	start_simulator(f);
 	run_until(f, all_are_read);
@@ -526,10 +562,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_is_read),
 		TEST(test_status_is_published),
+		TEST(test_trouble_is_published),
 		TEST(test_answers_are_found),
 		TEST(test_echo_is_taken_off),
 		TEST(test_bad_answers_are_asked_for_again),
 		TEST(test_late_answers_are_not_mistaken),
+		TEST(test_answers_of_any_lateness_are_not_mistaken),
 		TEST(test_very_late_answers_are_not_mistaken),
 		TEST(test_busy_device_is_asked_later),
 		TEST(test_ever_busy_device_is_let_alone),

@@ -420,8 +420,8 @@ static void test_config_all_at_once(void **state)
 		   "buses.d/a.yaml:3:1: the bus has no key 'devises': did you mean 'devices'?\n"
 		   "buses.d/b.yaml:2:1: not YAML: while parsing a flow node, did not find "
 		   "expected node content\n"
-		   "buses.d/c.yaml:2:7: '5' is not the path of a port: /dev/serial/by-id/… "
-		   "keeps its name in every socket\n"
+		   "buses.d/c.yaml:2:7: '5' is no port: a port is a path (/dev/serial/by-id/… keeps "
+		   "its name in every socket), usb:VID:PID or tcp://HOST:PORT\n"
 		   "buses.d/c.yaml:3:1: 'port' stands twice, first in line 2\n"
 		   "buses.d/c.yaml:5:20: there is no map 'xy-md03': did you mean 'xy-md02'?\n");
 }

@@ -225,10 +225,10 @@ static void live_first_over_many_outages(_unused_ void **state)
 		if (outage % 500 == 0)
 			crash();
 	}
-	sent += strlen(send(4000));
+	sent += strlen(send(1000));
 	acknowledge_all();
 	while (spool_sums(spool).waiting) {
-		sent += strlen(send(4000));
+		sent += strlen(send(1000));
 		acknowledge_all();
 	}
 	assert_int_equal(sent, taken);

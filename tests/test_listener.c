@@ -115,7 +115,7 @@ static void start_gateway(const char *const *buses)
 				     "buses = \"%s\";\n"
 				     "maps = [ \"%s/maps\", \"%s\" ];\n"
 				     "broker: { host = \"127.0.0.1\"; port = %d; };\n"
-				     "publish: { qos = 1; };\n"
+				     "publish: { qos = 1; clock_wait = \"0s\"; };\n"
 				     "spool: { directory = \"%s/spool\"; };\n",
 				     buses_directory, stage.directory, maps, stage.broker_port,
 				     stage.directory),

@@ -197,6 +197,7 @@ static void test_stats_are_json(void **state)
 	struct bus_stats stats = {
 		.name = "cellar",
 		.port = "/dev/ttyUSB0",
+		.trouble = "",
 		.open = true,
 		.devices = 3,
 		.offline = 1,

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "bridge/clock.h"
+#include "fake_time.h"
 #include "field/plan.h"
 #include "tools/simulator.h"
 
@@ -15,7 +17,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum {
 	PATIENCE_US = 10 * 1000000, /* for what must come */
@@ -49,14 +50,6 @@ struct fixture {
 	struct simulator *simulator;
 	int fd; /* the master's end of the wire: the terminal as a gateway opens it */
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static int set_up(void **state)
 {
@@ -95,16 +88,16 @@ static int tear_down(void **state)
 /* Runs the simulator until n bytes have come or the time is over; how many have come. */
 static size_t receive(struct fixture *f, uint8_t *bytes, size_t n, uint64_t limit_us)
 {
-	uint64_t end = now_us() + limit_us;
+	uint64_t end = clock_monotonic_us() + limit_us;
 	size_t got = 0;
 
-	while (got < n && now_us() < end) {
+	while (got < n && clock_monotonic_us() < end) {
 		ssize_t r = read(f->fd, bytes + got, n - got);
 
 		if (r > 0)
 			got += (size_t)r;
 		else
-			assert_true(sd_event_run(f->loop, 1000) >= 0);
+			fake_time_run(f->loop, end);
 	}
 	return got;
 }
@@ -117,10 +110,10 @@ static void send_bytes(struct fixture *f, const void *bytes, size_t n)
 /* Waits out the silence that a master owes, so that its next request is no violation. */
 static void keep_silence(struct fixture *f)
 {
-	uint64_t end = now_us() + plan_silence_us(9600, format_8n1);
+	uint64_t end = clock_monotonic_us() + plan_silence_us(9600, format_8n1);
 
-	while (now_us() < end)
-		assert_true(sd_event_run(f->loop, 1000) >= 0);
+	while (clock_monotonic_us() < end)
+		fake_time_run(f->loop, end);
 }
 
 static struct request request_of(uint8_t address, enum table table, unsigned first,
@@ -368,11 +361,11 @@ static void test_cut_request(void **state)
 {
 	static const uint8_t half[] = {0x01, 0x04, 0x00, 0x00};
 	struct fixture *f = *state;
-	uint64_t end = now_us() + PATIENCE_US;
+	uint64_t end = clock_monotonic_us() + PATIENCE_US;
 
 	send_bytes(f, half, sizeof(half));
-	while (simulator_stats(f->simulator).refused == 0 && now_us() < end)
-		assert_true(sd_event_run(f->loop, 1000) >= 0);
+	while (simulator_stats(f->simulator).refused == 0 && clock_monotonic_us() < end)
+		fake_time_run(f->loop, end);
 	assert_int_equal(simulator_stats(f->simulator).refused, 1);
 	assert_true(read_point(f, "voltage").d > 0);
 }
@@ -398,7 +391,7 @@ static void test_pace(void **state)
 {
 	struct fixture *f = *state;
 	struct request request = request_of(1, TABLE_INPUT, 0, 10);
-	uint64_t begin = now_us(), bytes_begin;
+	uint64_t begin = clock_monotonic_us(), bytes_begin;
 	uint8_t bytes[25];
 	size_t got = 0;
 
@@ -408,7 +401,7 @@ static void test_pace(void **state)
 	while (got < sizeof(bytes)) {
 		got += receive(f, bytes + got, 1, PATIENCE_US);
 		assert_true(got > 0);
-		assert_true(now_us() >=
+		assert_true(clock_monotonic_us() >=
 			    bytes_begin + plan_characters_us(got, 9600, format_8n1));
 	}
 }
@@ -491,12 +484,12 @@ static void test_late(void **state)
 	struct fixture *f = *state;
 	struct request request = request_of(1, TABLE_INPUT, 0, 2);
 	uint8_t data[DATA_MAX];
-	uint64_t begin = now_us();
+	uint64_t begin = clock_monotonic_us();
 
 	add_fault(f,
 		  (struct fault_plan){.kind = FAULT_LATE, .every = 1, .time_us = 120000});
 	assert_int_equal(ask(f, &request, data).status, REPLY_OK);
-	assert_true(now_us() - begin >= 120000);
+	assert_true(clock_monotonic_us() - begin >= 120000);
 	assert_int_equal(simulator_stats(f->simulator).answers, 1);
 }
 
@@ -582,7 +575,7 @@ static void hear(struct fixture *f, const char *wanted)
 static void test_examples_are_said_in_turn(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t begin = now_us();
+	uint64_t begin = clock_monotonic_us();
 
 	play_map(f, "map: talker\ndriver: text\npoints: {a: {field: 1}}\nexamples:\n"
 		    "  - {receive: \"1\\n\", points: {a: 1}}\n"
@@ -590,7 +583,7 @@ static void test_examples_are_said_in_turn(void **state)
 	assert_int_equal(simulator_add(f->simulator, f->map, 0), 0);
 	assert_int_equal(simulator_add(f->simulator, f->map, 0), -EEXIST);
 	hear(f, "1\n22\n1\n");
-	assert_true(now_us() - begin >= 2 * 1000000);
+	assert_true(clock_monotonic_us() - begin >= 2 * 1000000);
 	assert_int_equal(simulator_set_example(f->simulator, 0, 2), -ENOENT);
 	assert_int_equal(simulator_set_example(f->simulator, 0, 0), 0);
 	hear(f, "1\n1\n");

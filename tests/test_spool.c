@@ -252,7 +252,7 @@ static void flipped_bit_costs_one_message(void **state)
 	commit();
 	leave();
 	fd = open_segment();
-	offset = message_offset(fd, 2) + 60;
+	offset = message_offset(fd, 2) + 48;
 	assert_int_equal(pread(fd, &byte, 1, offset), 1);
 	byte ^= 0x10;
 	assert_int_equal(pwrite(fd, &byte, 1, offset), 1);

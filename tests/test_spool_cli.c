@@ -478,11 +478,11 @@ static void verify_tells_where_a_bit_is_wrong(void **state)
 	char words[96];
 
 	(void)state;
-	/* A record is 24 + 28 + 8 + 1024 bytes: 1088. Those before the 200th are 0000.seg's. */
+	/* A record is 20 + 20 + 8 + 1024 bytes: 1072. Those before the 200th are 0000.seg's. */
 	flip("0000.seg", 64 * 1024);
 	assert_int_equal(run("verify"), 1);
 	assert_has("0000.seg: bytes ");
-	assert_has("1 missing, 1088 bytes damaged");
+	assert_has("1 missing, 1072 bytes damaged");
 	assert_null(strstr(output, "all is right"));
 	for (uint64_t seq = first; seq < first + 100; seq++) {
 		snprintf(words, sizeof(words), "messages %" PRIu64 " to %" PRIu64 ": 1 ", seq, seq);

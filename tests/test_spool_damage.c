@@ -461,6 +461,38 @@ static void a_truncated_segment_costs_what_is_cut_off(_unused_ void **state)
 	}
 }
 
+/* The one that is written, cut short, leaves no room, and the others are in use. */
+static void a_full_spool_whose_last_segment_is_cut_drains(_unused_ void **state)
+{
+	const struct flight *flights;
+	struct flight flight;
+	size_t count;
+	int fd;
+
+	make_segments();
+	open_spool();
+	assert_int_equal(spool_rotate(spool, false), 0);
+	append(4);
+	leave();
+	fd = open_file(3);
+	assert_int_equal(ftruncate(fd, 700), 0);
+	close(fd);
+	conf.when_full = DROP_NEWEST;
+	open_spool();
+	assert_int_equal(spool_sums(spool).waiting, MESSAGES);
+	while (work_send_next(spool, &flight)) {
+		commit();
+		flights = spool_flights(spool, &count);
+		assert_true(spool_acked(spool, flights[0].mid));
+		commit();
+	}
+	assert_int_equal(spool_sums(spool).waiting, 0);
+	assert_int_equal(spool_close(spool), 0);
+	spool = NULL;
+	open_spool();
+	assert_int_equal(spool_sums(spool).waiting, 0);
+}
+
 /* Of all that is in the directory. */
 static uint64_t checksum(void)
 {
@@ -613,6 +645,47 @@ static void a_file_of_another_spool_is_put_aside(_unused_ void **state)
 	assert_true(older && newer);
 }
 
+/* A file that somebody copied, whole or in part, stands there twice: the whole one counts. */
+static void a_copy_of_a_segment_is_put_aside(_unused_ void **state)
+{
+	static uint8_t bytes[SEGMENT_SIZE];
+
+	for (unsigned i = 0; i < 2; i++) {
+		/* The first or the second name is the one that is cut short. */
+		const char *whole = i ? "0001.seg" : "0000.seg";
+		char name[128], aside[128];
+		int fd;
+
+		begin_anew();
+		open_spool();
+		append(MESSAGES);
+		leave();
+		fd = open_file(0);
+		assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+		close(fd);
+		unlink(file_path(0));
+		unlink(file_path(1));
+		for (unsigned number = 0; number < 2; number++) {
+			size_t size = number == i ? sizeof(bytes) : 4096;
+
+			fd = open(file_path(number), O_RDWR | O_CREAT, 0600);
+			assert_int_equal(write(fd, bytes, size), size);
+			close(fd);
+		}
+		open_spool();
+		assert_int_equal(spool_sums(spool).waiting, MESSAGES);
+		leave();
+		assert_string_equal(waiting(), "abcdefghijkl");
+		assert_lost(0);
+		snprintf(name, sizeof(name), "%s/%s", path, whole);
+		assert_int_equal(access(name, F_OK), 0);
+		snprintf(aside, sizeof(aside), "%s/%s.copy", path, i ? "0000.seg" : "0001.seg");
+		assert_int_equal(access(aside, F_OK), 0);
+		assert_goes_on();
+		leave();
+	}
+}
+
 #define damage_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -624,7 +697,9 @@ int main(void)
 		damage_test(a_number_never_given_out_is_passed_over),
 		damage_test(a_missing_segment_costs_its_messages),
 		damage_test(a_truncated_segment_costs_what_is_cut_off),
+		damage_test(a_full_spool_whose_last_segment_is_cut_drains),
 		damage_test(a_newer_version_is_refused_and_not_touched),
+		damage_test(a_copy_of_a_segment_is_put_aside),
 		damage_test(a_second_process_is_refused),
 		damage_test(a_lost_directory_gives_no_number_again),
 		damage_test(a_file_of_another_spool_is_put_aside),

@@ -3,6 +3,7 @@
 #include "config/bus_config.h"
 
 #include "base/units.h"
+#include "config/port_spec.h"
 #include "config/schema.h"
 #include "config/topic.h"
 
@@ -22,6 +23,7 @@ enum {
 };
 
 #define DEFAULT_TIMEOUT (300 * USEC_PER_MSEC)
+#define TURN_MOST (100 * USEC_PER_MSEC)
 #define EVERY_LEAST (1 * USEC_PER_MSEC)
 #define EVERY_MOST (366 * 86400 * USEC_PER_SEC)
 
@@ -76,13 +78,13 @@ static void read_name(struct schema *schema, const struct yaml_node *node, void 
 static void read_port(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	struct bus_config *bus = ((struct reading_bus *)data)->bus;
+	const char *wrong;
 
 	if (!schema_text(schema, node, TEXT_MAX_LENGTH, &bus->port))
 		return;
-	if (bus->port[0] != '/')
-		schema_fault(schema, node,
-			     "'%.64s' is not the path of a port: /dev/serial/by-id/… keeps its "
-			     "name in every socket", bus->port);
+	wrong = port_spec_check(bus->port);
+	if (wrong)
+		schema_fault(schema, node, "'%.64s' is no port: %s", bus->port, wrong);
 }
 
 static void read_baud(struct schema *schema, const struct yaml_node *node, void *data)
@@ -130,11 +132,23 @@ static void read_echo(struct schema *schema, const struct yaml_node *node, void 
 	schema_bool(schema, node, &((struct bus_config *)data)->echo);
 }
 
+static void read_before(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_duration(schema, node, 0, TURN_MOST, &((struct bus_config *)data)->rts_before_us);
+}
+
+static void read_after(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_duration(schema, node, 0, TURN_MOST, &((struct bus_config *)data)->rts_after_us);
+}
+
 static void read_rs485(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	static const struct schema_key keys[] = {
 		KEY("mode", read_mode),
 		KEY("echo", read_echo),
+		KEY("before", read_before),
+		KEY("after", read_after),
 		LAST_KEY,
 	};
 
@@ -439,8 +453,7 @@ static void check_together(struct schema *schema, const struct yaml_node *root,
 	}
 }
 
-/* What the bus does not say is the factory setting of its first device's model. */
-static void fill_in(struct bus_config *bus)
+void bus_config_fill_in(struct bus_config *bus)
 {
 	const struct device_map *map = bus->device_count ? bus->devices[0].map : NULL;
 
@@ -469,7 +482,7 @@ static int read_bus(struct schema *schema, const struct yaml_document *document,
 		return -ENOMEM;
 	schema_map(schema, document->root, "the bus", keys, &reading);
 	check_together(schema, document->root, bus);
-	fill_in(bus);
+	bus_config_fill_in(bus);
 	return schema->error;
 }
 

@@ -28,6 +28,7 @@ struct bus_config {
 	uint32_t baud;
 	struct serial_format format;
 	enum rs485_mode rs485;
+	uint64_t rts_before_us, rts_after_us; /* that the line is turned ahead of and behind a frame */
 	bool echo;
 	uint64_t timeout_us; /* how long a device may take to begin its answer */
 	unsigned retries;
@@ -70,6 +71,12 @@ int bus_config_load(const char *file, struct map_library *library, struct bus_co
 
 void bus_config_free(struct bus_config *bus);
 DEFINE_CLEANUP(struct bus_config *, bus_config_free)
+
+/*
+ * Baud rate and format that are 0 become the factory setting of the first device's model, or
+ * 9600 8N1 where its map says none.
+ */
+void bus_config_fill_in(struct bus_config *bus);
 
 /* Bits that one character takes on the wire: start, data, parity, stop. */
 unsigned serial_format_bits(struct serial_format format);

@@ -3,6 +3,7 @@
 #include "config/device_map.h"
 
 #include "config/extend.h"
+#include "config/identity.h"
 #include "config/point.h"
 
 #include <ctype.h>
@@ -169,6 +170,7 @@ void device_map_free(struct device_map *map)
 	free(map->locators);
 	points_free(map->points, map->point_count);
 	framing_free(&map->framing);
+	identity_free(&map->identity);
 	free(map->bauds);
 	free(map->formats);
 	free(map->name);
@@ -322,6 +324,13 @@ static void read_base(struct schema *schema, const struct yaml_node *node, void 
 
 	if (schema_integer(schema, node, 0, 1, &base))
 		((struct reading_map *)data)->defaults.base = base;
+}
+
+static void read_identify(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	struct reading_map *reading = data;
+
+	identity_read(schema, node, reading->defaults.base, &reading->map->identity);
 }
 
 static void read_defaults(struct schema *schema, const struct yaml_node *node, void *data)
@@ -510,6 +519,7 @@ static void read_keys(struct schema *schema, const struct yaml_node *root,
 	static const struct schema_key of_modbus[] = {
 		KEY("batch", read_batch),
 		KEY("base", read_base),
+		KEY("identify", read_identify),
 		LAST_KEY,
 	};
 	static const struct schema_key last[] = {

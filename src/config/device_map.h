@@ -116,6 +116,17 @@ struct batch {
 	uint16_t gap;       /* largest hole that is read through */
 };
 
+enum { IDENTITY_CODES_MAX = 16 };
+
+/* The register by which a device says what model it is, and what it says (identity.h). */
+struct identity {
+	enum table table;
+	uint16_t addr; /* on the wire, from 0 */
+	uint16_t codes[IDENTITY_CODES_MAX];
+	size_t code_count;
+	char *text; /* in as many registers as it is long; NULL: it is one of the codes */
+};
+
 struct device_map {
 	char *name, *file;
 	unsigned version;
@@ -128,6 +139,7 @@ struct device_map {
 	uint8_t address; /* factory setting; 0 where the map says none */
 	struct batch batch;
 	struct framing framing; /* of streams */
+	struct identity identity;
 	struct point *points;
 	size_t point_count;
 	struct locator *locators; /* of streams: each point's, in that order */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "field/opener.h"
 #include "field/plan.h"
 #include "field/schedule.h"
 #include "field/wire.h"
@@ -26,7 +27,6 @@ enum {
 	BUSY_TOLD = 5,
 };
 
-#define REOPEN_US USEC_PER_SEC
 #define STATUS_US (60 * USEC_PER_SEC)
 #define STATUS_FIRST_US USEC_PER_SEC
 
@@ -50,11 +50,11 @@ struct bus {
 	char *status_topic;
 	struct device *devices;
 	struct schedule schedule;
+	struct opener *opener;
 	struct wire *wire; /* NULL: the port is not there */
 	sd_event_source *timer, *status_timer;
 	struct device *device; /* the one that is asked */
 	uint64_t asked_us;     /* since then */
-	char trouble[PORT_TROUBLE_MAX]; /* with the port, as last said */
 	uint64_t lost; /* times that the port was */
 };
 
@@ -68,40 +68,29 @@ static void wake_at(struct bus *bus, uint64_t time_us)
 
 /* --- the port --- */
 
-static void wait_for_port(struct bus *bus, const char *why)
-{
-	if (strcmp(bus->trouble, why)) {
-		snprintf(bus->trouble, sizeof(bus->trouble), "%s", why);
-		log_error("bus %s: %s: %s; trying again each second", bus->config->name,
-			  bus->config->port, why);
-	}
-	wake_at(bus, clock_monotonic_us() + REOPEN_US);
-}
-
 static void lose_port(struct bus *bus, const char *why)
 {
-	wire_close(bus->wire);
+	wire_free(bus->wire);
 	bus->wire = NULL;
 	if (bus->device)
 		bus->device->asking = false;
 	bus->device = NULL;
 	bus->lost++;
-	wait_for_port(bus, why);
+	sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
+	opener_lost(bus->opener, why);
 }
 
 static void on_outcome(void *data, const struct outcome *outcome);
 
-static void open_port(struct bus *bus)
+static void on_open(void *data, struct port *port)
 {
-	char trouble[PORT_TROUBLE_MAX];
+	struct bus *bus = data;
+	int r = wire_new(bus->loop, bus->config, port, on_outcome, bus, &bus->wire);
 
-	if (wire_open(bus->loop, bus->config, on_outcome, bus, &bus->wire, trouble) < 0) {
-		wait_for_port(bus, trouble);
+	if (r < 0) {
+		opener_lost(bus->opener, strerror(-r));
 		return;
 	}
-	log_info("bus %s: %s is open, %u baud, %zu devices", bus->config->name,
-		 bus->config->port, bus->config->baud, bus->config->device_count);
-	bus->trouble[0] = '\0';
 	schedule_resume(&bus->schedule, clock_monotonic_us());
 	ask_next(bus);
 }
@@ -257,6 +246,16 @@ static void request_excepted(struct bus *bus, const struct outcome *outcome)
 	request_done(bus, device_settle(device, bus_time_us(bus, outcome), 0), outcome);
 }
 
+/*
+ * Whether the device's answer may come yet. One that was cut or damaged was it; what was not
+ * from this device, or not to this request, was another one's that came late.
+ */
+static bool is_owed(const struct outcome *outcome)
+{
+	return outcome->result == WIRE_TIMEOUT || (outcome->reply.status != REPLY_CHECKSUM &&
+						   outcome->reply.status != REPLY_MORE);
+}
+
 /* An attempt without an answer: the same is asked again, unless that was often enough. */
 static void attempt_failed(struct bus *bus, const struct outcome *outcome)
 {
@@ -264,12 +263,11 @@ static void attempt_failed(struct bus *bus, const struct outcome *outcome)
 	enum reply_status status = outcome->reply.status;
 	char why[64], text[32];
 
-	if (outcome->result == WIRE_TIMEOUT) {
+	if (outcome->result == WIRE_TIMEOUT)
 		device->counters.timeouts++;
-		device->owed++;
-	} else {
+	else
 		device->counters.refused[status]++;
-	}
+	device->owed += is_owed(outcome);
 	if (device_missed(device, bus->config->retries, bus_time_us(bus, outcome),
 			  outcome->now_us - bus->asked_us))
 		return;
@@ -341,14 +339,29 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
 {
 	struct bus *bus = data;
 
-	if (!bus->wire)
-		open_port(bus);
-	else if (!bus->device)
+	if (!bus->device)
 		ask_next(bus);
 	return 0;
 }
 
 /* --- what is told of it --- */
+
+uint64_t bus_idle_until_us(const struct bus *bus)
+{
+	uint64_t due_us = UINT64_MAX;
+
+	if (bus->device || !bus->wire)
+		return 0;
+	for (size_t i = 0; i < bus->config->device_count; i++) {
+		const struct device *device = &bus->devices[i];
+
+		if (device->asking)
+			return 0;
+		if (device->next_due_us < due_us)
+			due_us = device->next_due_us;
+	}
+	return due_us + bus->schedule.lag_us;
+}
 
 struct device_stats bus_device_stats(const struct bus *bus, size_t index)
 {
@@ -361,6 +374,7 @@ struct bus_stats bus_stats(const struct bus *bus)
 		.name = bus->config->name,
 		.port = bus->config->port,
 		.open = bus->wire != NULL,
+		.trouble = opener_trouble(bus->opener),
 		.devices = bus->config->device_count,
 		.load = bus->schedule.load,
 		.stretch = bus->schedule.stretch,
@@ -439,10 +453,13 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 	}
 	r = add_devices(bus, now_us);
 	if (r == 0)
-		r = sd_event_add_time(loop, &bus->timer, CLOCK_MONOTONIC, 0, 1, on_timer, bus);
+		r = sd_event_add_time(loop, &bus->timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_timer,
+				      bus);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &bus->status_timer, CLOCK_MONOTONIC,
 				      now_us + STATUS_FIRST_US, 0, on_status, bus);
+	if (r >= 0)
+		r = opener_new(loop, config, on_open, bus, &bus->opener);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(bus);
@@ -455,7 +472,8 @@ void bus_free(struct bus *bus)
 		return;
 	sd_event_source_disable_unref(bus->timer);
 	sd_event_source_disable_unref(bus->status_timer);
-	wire_close(bus->wire);
+	opener_free(bus->opener);
+	wire_free(bus->wire);
 	for (size_t i = 0; bus->devices && i < bus->config->device_count; i++)
 		device_done(&bus->devices[i]);
 	schedule_done(&bus->schedule);

@@ -18,6 +18,12 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 void bus_free(struct bus *bus);
 DEFINE_CLEANUP(struct bus *, bus_free)
 
+/*
+ * When something is to be asked next, on CLOCK_MONOTONIC; 0: a request is under way, or the
+ * port is not open.
+ */
+uint64_t bus_idle_until_us(const struct bus *bus);
+
 /* What was counted so far: of the bus, and of its i-th device as configured. */
 struct bus_stats bus_stats(const struct bus *bus);
 struct device_stats bus_device_stats(const struct bus *bus, size_t index);

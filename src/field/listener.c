@@ -19,15 +19,16 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "field/device.h"
+#include "field/opener.h"
 #include "field/plan.h"
 #include "field/port.h"
+#include "field/turn.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 enum {
-	REOPEN_US = 1000 * 1000,
 	/* So long a pause, and what was said is said. */
 	PAUSE_US = 100 * 1000,
 	/* A unit that has begun may pause so long: IEC 62056-21, 6.5.2 lets meters do so. */
@@ -51,10 +52,11 @@ struct listener {
 	mapping_sink *sink;
 	void *sink_data;
 	struct device *devices;
+	struct opener *opener;
 	struct port *port;
+	struct turn *turn;
 	sd_event_source *port_source, *timer;
 	enum listener_state state;
-	char trouble[PORT_TROUBLE_MAX]; /* with the port, as last said */
 
 	struct device *device; /* the one that speaks, or is asked */
 	bool asked;            /* devices have to be */
@@ -88,39 +90,34 @@ static void wake_at(struct listener *listener, uint64_t time_us)
 static void close_port(struct listener *listener, const char *why)
 {
 	listener->port_source = sd_event_source_disable_unref(listener->port_source);
+	turn_free(listener->turn);
+	listener->turn = NULL;
 	port_close(listener->port);
 	listener->port = NULL;
 	listener->state = LISTENER_CLOSED;
-	if (strcmp(listener->trouble, why)) {
-		snprintf(listener->trouble, sizeof(listener->trouble), "%s", why);
-		log_error("bus %s: %s: %s; trying again each second", listener->config->name,
-			  listener->config->port, why);
-	}
-	wake_at(listener, clock_monotonic_us() + REOPEN_US);
+	opener_lost(listener->opener, why);
 }
 
 static int on_port(sd_event_source *source, int fd, uint32_t events, void *data);
 
-static void open_port(struct listener *listener)
+static void on_open(void *data, struct port *port)
 {
-	const struct bus_config *config = listener->config;
-	char trouble[PORT_TROUBLE_MAX] = "out of memory";
-	int r = port_open(config, &listener->port, trouble);
+	struct listener *listener = data;
+	int r = sd_event_add_io(listener->loop, &listener->port_source, port_fd(port), EPOLLIN,
+				on_port, listener);
 
-	if (r == 0)
-		r = sd_event_add_io(listener->loop, &listener->port_source,
-				    port_fd(listener->port), EPOLLIN, on_port, listener);
+	listener->port = port;
+	if (r >= 0)
+		r = turn_new(listener->loop, listener->config, port, &listener->turn);
 	if (r < 0) {
-		close_port(listener, trouble);
+		close_port(listener, strerror(-r));
 		return;
 	}
-	log_info("bus %s: %s is open, %u baud, %zu devices", config->name, config->port,
-		 config->baud, config->device_count);
-	listener->trouble[0] = '\0';
 	listener->pending_length = 0;
 	listener->device = &listener->devices[0];
 	listener->device->reading_count = 0;
 	listener->state = listener->asked ? LISTENER_IDLE : LISTENER_LISTENING;
+	step(listener);
 }
 
 /* --- what is published --- */
@@ -262,17 +259,16 @@ static void finish_poll(struct listener *listener, uint64_t now_us)
 static bool send_bytes(struct listener *listener, size_t n)
 {
 	const struct bus_config *config = listener->config;
-	ssize_t written = port_write(listener->port, listener->frame, n);
+	uint64_t end_us;
+	int r = turn_send(listener->turn, listener->frame, n, &end_us);
 
-	if (written < 0) {
-		close_port(listener, strerror((int)-written));
+	if (r < 0) {
+		close_port(listener, strerror(-r));
 		return false;
 	}
 	listener->frame_length = n;
 	listener->echo_length = config->echo ? n : 0;
-	/* The bytes are on the wire for their time, however soon write() returns. */
-	listener->deadline_us = clock_monotonic_us() + config->timeout_us +
-				plan_characters_us(n, config->baud, config->format);
+	listener->deadline_us = end_us + config->timeout_us;
 	return true;
 }
 
@@ -569,9 +565,7 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
 	struct listener *listener = data;
 
 	/* What has arrived by now is in time, whichever source is looked at first. */
-	if (listener->state == LISTENER_CLOSED)
-		open_port(listener);
-	else
+	if (listener->state != LISTENER_CLOSED)
 		receive(listener);
 	step(listener);
 	return 0;
@@ -606,6 +600,8 @@ int listener_new(sd_event *loop, const struct bus_config *config, const struct c
 	}
 	listener->device = &listener->devices[0];
 	r = sd_event_add_time(loop, &listener->timer, CLOCK_MONOTONIC, 0, 1, on_timer, listener);
+	if (r >= 0)
+		r = opener_new(loop, config, on_open, listener, &listener->opener);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(listener);
@@ -618,6 +614,8 @@ void listener_free(struct listener *listener)
 		return;
 	sd_event_source_disable_unref(listener->port_source);
 	sd_event_source_disable_unref(listener->timer);
+	opener_free(listener->opener);
+	turn_free(listener->turn);
 	port_close(listener->port);
 	for (size_t i = 0; listener->devices && i < listener->config->device_count; i++)
 		device_done(&listener->devices[i]);
@@ -630,7 +628,8 @@ struct bus_stats listener_stats(const struct listener *listener)
 {
 	struct bus_stats stats = {
 		.name = listener->config->name, .port = listener->config->port,
-		.open = listener->port, .devices = listener->config->device_count,
+		.open = listener->port, .trouble = opener_trouble(listener->opener),
+		.devices = listener->config->device_count,
 		.stretch = 1,
 	};
 

@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* port.c - a serial port: opened, set, locked; bytes in and out without waiting. */
 #include "field/port.h"
+#include "base/units.h"
+#include "config/port_spec.h"
+#include "field/port_name.h"
+#include "field/serial.h"
+#include "field/tcp.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libserialport.h>
 #include <linux/serial.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 
+enum port_way {
+	WAY_SERIAL,   /* a real port, by libserialport */
+	WAY_TERMINAL, /* a pseudo-terminal, by termios */
+	WAY_SOCKET,   /* a converter on the network */
+};
+
 struct port {
-	struct sp_port *serial; /* NULL for a pseudo-terminal */
-	int fd;                 /* libserialport's, or our own */
+	enum port_way way;
+	struct serial *serial; /* NULL for another way */
+	int fd;                /* the serial's, or our own */
 	struct line_errors before; /* as counted until the port was opened */
 };
 
@@ -22,19 +34,27 @@ static const struct {
 	uint32_t baud;
 	speed_t speed;
 } speeds[] = {
-	{ 1200, B1200 },     { 2400, B2400 },     { 4800, B4800 },     { 9600, B9600 },
-	{ 19200, B19200 },   { 38400, B38400 },   { 57600, B57600 },   { 115200, B115200 },
-	{ 230400, B230400 }, { 460800, B460800 }, { 921600, B921600 },
+	{ 110, B110 },       { 300, B300 },       { 600, B600 },       { 1200, B1200 },
+	{ 2400, B2400 },     { 4800, B4800 },     { 9600, B9600 },     { 19200, B19200 },
+	{ 38400, B38400 },   { 57600, B57600 },   { 115200, B115200 }, { 230400, B230400 },
+	{ 460800, B460800 }, { 500000, B500000 }, { 921600, B921600 }, { 1000000, B1000000 },
 };
 
-static void say(char trouble[PORT_TROUBLE_MAX], const char *format, ...) _printf_(2, 3);
-static void say(char trouble[PORT_TROUBLE_MAX], const char *format, ...)
+void port_say(char trouble[PORT_TROUBLE_MAX], const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(trouble, PORT_TROUBLE_MAX, format, arguments);
 	va_end(arguments);
+}
+
+uint32_t port_terminal_baud(const struct termios *termios)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(speeds); i++)
+		if (speeds[i].speed == cfgetospeed(termios))
+			return speeds[i].baud;
+	return 0;
 }
 
 /* --- a pseudo-terminal --- */
@@ -71,134 +91,61 @@ static int set_terminal(int fd, const struct bus_config *bus)
 	return 0;
 }
 
-static int open_terminal(struct port *port, const struct bus_config *bus,
+static int open_terminal(struct port *port, const char *path, const struct bus_config *bus,
 			 char trouble[PORT_TROUBLE_MAX])
 {
 	int r;
 
-	port->fd = open(bus->port, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	port->fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (port->fd < 0) {
 		r = -errno;
-		say(trouble, "can't open it: %s", strerror(-r));
+		port_say(trouble, "can't open it: %s", strerror(-r));
 		return r;
 	}
 	r = set_terminal(port->fd, bus);
 	if (r < 0)
-		say(trouble, "it does not take its settings: %s", strerror(-r));
+		port_say(trouble, "it does not take its settings: %s", strerror(-r));
 	return r;
 }
 
-/* --- a serial port --- */
-
-static int serial_trouble(enum sp_return rc, const char *what, char trouble[PORT_TROUBLE_MAX])
+/* In milliseconds, as the kernel counts, and not less than was asked for. */
+static uint32_t whole_ms(uint64_t usec)
 {
-	int error = rc == SP_ERR_FAIL && errno ? errno : EINVAL;
-	char *message = rc == SP_ERR_FAIL ? sp_last_error_message() : NULL;
-
-	say(trouble, "%s: %s", what, message ? message : strerror(error));
-	sp_free_error_message(message);
-	return -error;
-}
-
-static enum sp_parity serial_parity(char parity)
-{
-	switch (parity) {
-	case 'E':
-		return SP_PARITY_EVEN;
-	case 'O':
-		return SP_PARITY_ODD;
-	default:
-		return SP_PARITY_NONE;
-	}
-}
-
-/* XON/XOFF first of all: with it on, two byte values never arrive. */
-static enum sp_return set_serial(struct sp_port *serial, const struct bus_config *bus)
-{
-	enum sp_return rc = sp_set_flowcontrol(serial, SP_FLOWCONTROL_NONE);
-
-	if (rc == SP_OK)
-		rc = sp_set_baudrate(serial, bus->baud);
-	if (rc == SP_OK)
-		rc = sp_set_bits(serial, bus->format.data_bits);
-	if (rc == SP_OK)
-		rc = sp_set_parity(serial, serial_parity(bus->format.parity));
-	if (rc == SP_OK)
-		rc = sp_set_stopbits(serial, bus->format.stop_bits);
-	return rc;
-}
-
-static int check_serial(struct sp_port *serial, const struct bus_config *bus,
-			char trouble[PORT_TROUBLE_MAX])
-{
-	struct sp_port_config *config;
-	enum sp_parity parity = SP_PARITY_INVALID;
-	int baud = 0, bits = 0, stop_bits = 0;
-
-	if (sp_new_config(&config) != SP_OK)
-		return -ENOMEM;
-	if (sp_get_config(serial, config) == SP_OK) {
-		sp_get_config_baudrate(config, &baud);
-		sp_get_config_bits(config, &bits);
-		sp_get_config_parity(config, &parity);
-		sp_get_config_stopbits(config, &stop_bits);
-	}
-	sp_free_config(config);
-	if (baud == (int)bus->baud && bits == bus->format.data_bits &&
-	    parity == serial_parity(bus->format.parity) && stop_bits == bus->format.stop_bits)
-		return 0;
-	say(trouble, "it does not take %u %u%c%u: it says %d baud, %d bits, %d stop bits",
-	    bus->baud, bus->format.data_bits, bus->format.parity, bus->format.stop_bits, baud,
-	    bits, stop_bits);
-	return -EINVAL;
-}
-
-static int open_serial(struct port *port, const struct bus_config *bus,
-		       char trouble[PORT_TROUBLE_MAX])
-{
-	_cleanup_free_ char *real = realpath(bus->port, NULL);
-	enum sp_return rc;
-
-	/* libserialport finds a port by the name that the kernel gave it, not by a link. */
-	rc = sp_get_port_by_name(real ? real : bus->port, &port->serial);
-	if (rc != SP_OK)
-		return serial_trouble(rc, real ? "no serial port" : "not there", trouble);
-	rc = sp_open(port->serial, SP_MODE_READ_WRITE);
-	if (rc != SP_OK)
-		return serial_trouble(rc, "can't open it", trouble);
-	if (sp_get_port_handle(port->serial, &port->fd) != SP_OK)
-		return -EBADF;
-	/* libserialport 0.1.1 leaves it open across exec. */
-	fcntl(port->fd, F_SETFD, FD_CLOEXEC);
-	rc = set_serial(port->serial, bus);
-	if (rc != SP_OK)
-		return serial_trouble(rc, "it does not take its settings", trouble);
-	return check_serial(port->serial, bus, trouble);
+	return (uint32_t)((usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
 }
 
 /*
  * RS-485 by the kernel's driver, which turns the transceiver round. Most USB adapters do that
- * by themselves, and their drivers know no such call: in mode auto that is as good.
+ * by themselves, and their drivers know no such call: in mode auto that is as good. In mode
+ * rts it is turned by whoever sends.
  */
-static int set_rs485(const struct port *port, const struct bus_config *bus,
+static int set_rs485(struct port *port, const struct bus_config *bus,
 		     char trouble[PORT_TROUBLE_MAX])
 {
-	struct serial_rs485 rs485 = { .flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND };
+	struct serial_rs485 rs485 = {
+		.flags = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND,
+		.delay_rts_before_send = whole_ms(bus->rts_before_us),
+		.delay_rts_after_send = whole_ms(bus->rts_after_us),
+	};
+	int r;
 
 	switch (bus->rs485) {
 	case RS485_NONE:
 		return 0;
 	case RS485_RTS:
-		say(trouble, "rs485 mode rts is not supported; use auto, kernel or none");
-		return -ENOTSUP;
+		r = port_set_rts(port, false);
+		if (r < 0)
+			port_say(trouble, "it has no RTS (%s); use rs485: {mode: auto}",
+				 strerror(-r));
+		return r;
 	case RS485_AUTO:
 	case RS485_KERNEL:
 		break;
 	}
 	if (ioctl(port->fd, TIOCSRS485, &rs485) == 0 || bus->rs485 == RS485_AUTO)
 		return 0;
-	say(trouble, "its driver has no RS-485 mode (%s); use rs485: {mode: auto}",
-	    strerror(errno));
+	port_say(trouble, "its driver has no RS-485 mode (%s); use rs485: {mode: auto}",
+		 strerror(errno));
 	return -ENOTSUP;
 }
 
@@ -218,29 +165,81 @@ static struct line_errors count_line_errors(const struct port *port)
 	};
 }
 
-int port_open(const struct bus_config *bus, struct port **result,
-	      char trouble[PORT_TROUBLE_MAX])
+/* Many drivers hold bytes back for some milliseconds, to save interrupts. */
+static void set_low_latency(const struct port *port)
 {
-	_cleanup_(port_closep) struct port *port = calloc(1, sizeof(*port));
-	bool pseudo = is_pseudo_terminal(bus->port);
-	int r;
+	struct serial_struct serial;
 
-	if (!port)
-		return -ENOMEM;
-	port->fd = -1;
-	r = pseudo ? open_terminal(port, bus, trouble) : open_serial(port, bus, trouble);
+	if (ioctl(port->fd, TIOCGSERIAL, &serial) < 0 || serial.flags & ASYNC_LOW_LATENCY)
+		return;
+	serial.flags |= ASYNC_LOW_LATENCY;
+	ioctl(port->fd, TIOCSSERIAL, &serial);
+}
+
+static int resolve(const struct bus_config *bus, char **path, char trouble[PORT_TROUBLE_MAX])
+{
+	int r = port_name_resolve(bus->port, path);
+
+	if (r == -ENOENT)
+		port_say(trouble, "not there");
+	else if (r == -ENOTUNIQ)
+		port_say(trouble, "several adapters fit: postbus ports shows their names");
+	else if (r < 0)
+		port_say(trouble, "%s", strerror(-r));
+	return r;
+}
+
+static int open_device(struct port *port, const struct bus_config *bus,
+		       char trouble[PORT_TROUBLE_MAX])
+{
+	_cleanup_free_ char *path = NULL;
+	int r = resolve(bus, &path, trouble);
+
+	if (r < 0)
+		return r;
+	port->way = is_pseudo_terminal(path) ? WAY_TERMINAL : WAY_SERIAL;
+	r = port->way == WAY_TERMINAL ? open_terminal(port, path, bus, trouble)
+				      : serial_open(path, bus, &port->serial, &port->fd, trouble);
 	if (r < 0)
 		return r;
 	/* TIOCEXCL does not stop root; this does stop a second gateway. */
 	if (flock(port->fd, LOCK_EX | LOCK_NB) < 0) {
-		say(trouble, "another program has locked it");
+		port_say(trouble, "another program has locked it");
 		return -EBUSY;
 	}
-	if (!pseudo) {
-		r = set_rs485(port, bus, trouble);
-		if (r < 0)
-			return r;
+	set_low_latency(port);
+	return set_rs485(port, bus, trouble);
+}
+
+static int open_socket(struct port *port, const struct bus_config *bus,
+		       char trouble[PORT_TROUBLE_MAX])
+{
+	port->way = WAY_SOCKET;
+	if (bus->rs485 == RS485_KERNEL || bus->rs485 == RS485_RTS) {
+		port_say(trouble, "a converter turns its line round by itself; use rs485: "
+				  "{mode: auto}");
+		return -ENOTSUP;
 	}
+	return tcp_connect(bus->port, &port->fd, trouble);
+}
+
+int port_open(const struct bus_config *bus, struct port **result,
+	      char trouble[PORT_TROUBLE_MAX])
+{
+	_cleanup_(port_closep) struct port *port = calloc(1, sizeof(*port));
+	int r;
+
+	port_say(trouble, "%s", strerror(ENOMEM));
+	if (!port)
+		return -ENOMEM;
+	port->fd = -1;
+	if (port_spec_kind(bus->port) == PORT_TCP) {
+		r = open_socket(port, bus, trouble);
+	} else {
+		r = open_device(port, bus, trouble);
+	}
+	if (r < 0)
+		return r;
 	port_drain(port);
 	port->before = count_line_errors(port);
 	*result = TAKE_PTR(port);
@@ -251,12 +250,10 @@ void port_close(struct port *port)
 {
 	if (!port)
 		return;
-	if (port->serial) {
-		sp_close(port->serial);
-		sp_free_port(port->serial);
-	} else {
+	if (port->serial)
+		serial_close(port->serial);
+	else
 		closep(&port->fd);
-	}
 	free(port);
 }
 
@@ -265,22 +262,12 @@ int port_fd(const struct port *port)
 	return port->fd;
 }
 
-static ssize_t serial_result(enum sp_return rc)
-{
-	if (rc >= 0)
-		return rc;
-	/* A full buffer is SP_ERR_FAIL with EAGAIN in libserialport 0.1.1. */
-	if (rc == SP_ERR_FAIL && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	return rc == SP_ERR_FAIL && errno ? -errno : -EIO;
-}
-
 ssize_t port_read(struct port *port, uint8_t *bytes, size_t size)
 {
 	ssize_t n;
 
 	if (port->serial)
-		return serial_result(sp_nonblocking_read(port->serial, bytes, size));
+		return serial_read(port->serial, bytes, size);
 	n = read(port->fd, bytes, size);
 	if (n > 0)
 		return n;
@@ -294,16 +281,39 @@ ssize_t port_write(struct port *port, const uint8_t *bytes, size_t n)
 	ssize_t written;
 
 	if (port->serial)
-		return serial_result(sp_nonblocking_write(port->serial, bytes, n));
-	written = write(port->fd, bytes, n);
+		return serial_write(port->serial, bytes, n);
+	if (port->way == WAY_SOCKET)
+		written = send(port->fd, bytes, n, MSG_NOSIGNAL);
+	else
+		written = write(port->fd, bytes, n);
 	if (written >= 0)
 		return written;
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 }
 
+int port_set_rts(struct port *port, bool on)
+{
+	const int rts = TIOCM_RTS;
+
+	return ioctl(port->fd, on ? TIOCMBIS : TIOCMBIC, &rts) < 0 ? -errno : 0;
+}
+
+bool port_is_sent(const struct port *port)
+{
+	int state = 0;
+
+	return ioctl(port->fd, TIOCSERGETLSR, &state) < 0 || state & TIOCSER_TEMT;
+}
+
 void port_drain(struct port *port)
 {
-	tcflush(port->fd, TCIFLUSH);
+	uint8_t bytes[256];
+
+	if (port->way != WAY_SOCKET)
+		tcflush(port->fd, TCIFLUSH);
+	else
+		while (recv(port->fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+			;
 }
 
 struct line_errors port_line_errors(const struct port *port)

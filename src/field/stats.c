@@ -87,6 +87,8 @@ void bus_stats_json(const struct bus_stats *stats, struct text *text)
 	json_string(stats->name, text);
 	text_addf(text, ",\"port\":");
 	json_string(stats->port, text);
+	text_addf(text, ",\"trouble\":");
+	json_string(stats->trouble, text);
 	text_addf(text,
 		  ",\"open\":%s,\"lost\":%" PRIu64 ",\"devices\":%zu,\"offline\":%zu"
 		  ",\"load\":%.3f,\"stretch\":%.2f,",

@@ -40,6 +40,7 @@ struct device_stats {
 struct bus_stats {
 	const char *name, *port;
 	bool open;
+	const char *trouble; /* that it is not open for; "": none is known */
 	size_t devices, offline;
 	double load;    /* share of the last seconds in which the wire was busy, 0 to 1 */
 	double stretch; /* how many times less often than configured all is read; 1 is on time */

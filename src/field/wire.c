@@ -12,6 +12,7 @@
 #include "bridge/clock.h"
 #include "field/plan.h"
 #include "field/receiver.h"
+#include "field/turn.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,6 +33,7 @@ enum wire_state {
 struct wire {
 	const struct bus_config *config;
 	struct port *port;
+	struct turn *turn;
 	sd_event_source *input, *timer;
 	wire_done *done;
 	void *data;
@@ -64,7 +66,7 @@ static void wake_at(struct wire *wire, uint64_t time_us)
 	sd_event_source_set_enabled(wire->timer, SD_EVENT_ONESHOT);
 }
 
-/* The last thing that is done with a wire in any turn: who is told may close it. */
+/* The last thing that is done with a wire in any turn: who is told may free it. */
 static void finish(struct wire *wire, enum wire_result result, const struct reply *reply,
 		   uint64_t now_us)
 {
@@ -108,14 +110,12 @@ static void listen(struct wire *wire, bool on)
 static void send_request(struct wire *wire)
 {
 	const struct bus_config *config = wire->config;
-	ssize_t n = port_write(wire->port, wire->frame, wire->frame_length);
+	int r = turn_send(wire->turn, wire->frame, wire->frame_length, &wire->sent_us);
 
-	if (n < 0) {
-		lose_port(wire, strerror(-n));
+	if (r < 0) {
+		lose_port(wire, strerror(-r));
 		return;
 	}
-	/* The bytes are on the wire for their time, however soon write() returns. */
-	wire->sent_us = clock_monotonic_us() + characters_us(wire, wire->frame_length);
 	wire->active_us = wire->sent_us;
 	wire->deadline_us = wire->sent_us + config->timeout_us;
 	wire->last_us =
@@ -184,7 +184,7 @@ static void extend_deadline(struct wire *wire, const struct reply *reply, uint64
 	wake_at(wire, wire->deadline_us);
 }
 
-/* False where the wire may be closed by now. */
+/* False where the wire may be freed by now. */
 static bool look_at_received(struct wire *wire, uint64_t now_us)
 {
 	struct reply reply = receiver_look(&wire->receiver, wire->driver, &wire->request);
@@ -198,7 +198,7 @@ static bool look_at_received(struct wire *wire, uint64_t now_us)
 	return true;
 }
 
-/* False where the wire may be closed by now. */
+/* False where the wire may be freed by now. */
 static bool receive(struct wire *wire)
 {
 	struct receiver *receiver = &wire->receiver;
@@ -280,39 +280,41 @@ static int on_timer(_unused_ sd_event_source *source, uint64_t time_us, void *da
 
 /* --- life --- */
 
-int wire_open(sd_event *loop, const struct bus_config *config, wire_done *done, void *data,
-	      struct wire **result, char trouble[PORT_TROUBLE_MAX])
+int wire_new(sd_event *loop, const struct bus_config *config, struct port *port, wire_done *done,
+	     void *data, struct wire **result)
 {
-	_cleanup_(wire_closep) struct wire *wire = calloc(1, sizeof(*wire));
+	_cleanup_(wire_freep) struct wire *wire = calloc(1, sizeof(*wire));
 	int r;
 
-	snprintf(trouble, PORT_TROUBLE_MAX, "%s", strerror(ENOMEM));
-	if (!wire)
+	if (!wire) {
+		port_close(port);
 		return -ENOMEM;
+	}
 	wire->config = config;
+	wire->port = port;
 	wire->done = done;
 	wire->data = data;
 	wire->silence_us = plan_silence_us(config->baud, config->format);
-	r = port_open(config, &wire->port, trouble);
-	if (r < 0)
-		return r;
 	wire->active_us = clock_monotonic_us();
 	r = sd_event_add_io(loop, &wire->input, port_fd(wire->port), EPOLLIN, on_input, wire);
 	if (r >= 0)
 		r = sd_event_add_time(loop, &wire->timer, CLOCK_MONOTONIC, UINT64_MAX, 1,
 				      on_timer, wire);
+	if (r >= 0)
+		r = turn_new(loop, config, port, &wire->turn);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(wire);
 	return 0;
 }
 
-void wire_close(struct wire *wire)
+void wire_free(struct wire *wire)
 {
 	if (!wire)
 		return;
 	sd_event_source_disable_unref(wire->input);
 	sd_event_source_disable_unref(wire->timer);
+	turn_free(wire->turn);
 	port_close(wire->port);
 	free(wire);
 }

@@ -25,14 +25,17 @@ struct outcome {
 	const char *why;
 };
 
-/* Told what became of a request. The next one may be asked, or the wire closed, from in there. */
+/* Told what became of a request. The next one may be asked, or the wire freed, from in there. */
 typedef void wire_done(void *data, const struct outcome *outcome);
 
-/* Opens the bus's port, as port_open() does. The configuration must outlive the wire. */
-int wire_open(sd_event *loop, const struct bus_config *config, wire_done *done, void *data,
-	      struct wire **wire, char trouble[PORT_TROUBLE_MAX]) _must_check_;
-void wire_close(struct wire *wire);
-DEFINE_CLEANUP(struct wire *, wire_close)
+/*
+ * A wire on the bus's open port, which is its own whatever becomes of it. The configuration
+ * must outlive it. 0 or -errno.
+ */
+int wire_new(sd_event *loop, const struct bus_config *config, struct port *port, wire_done *done,
+	     void *data, struct wire **wire) _must_check_;
+void wire_free(struct wire *wire);
+DEFINE_CLEANUP(struct wire *, wire_free)
 
 /*
  * Sends the request as soon as the line has been silent for 3.5 characters (1.75 ms above

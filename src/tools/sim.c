@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* sim.c - `postbus sim`: plays devices on a pseudo-terminal until it is told to stop. */
 
+#include "tools/arguments.h"
 #include "tools/sim_device.h"
 #include "tools/simulator.h"
 #include "tools/tools.h"
@@ -13,11 +14,9 @@
 #include <sysexits.h>
 
 enum {
-	DEVICES_MAX = 247, /* addresses of a bus: Modbus over Serial Line V1.02, 2.2 */
+	DEVICES_MAX = ADDRESS_MAX,
 	FAULTS_MAX = 32,
 	DEFAULT_BAUD = 9600,
-	EXIT_NOT_SO = 1,
-	EXIT_WRONG_USAGE = 2,
 };
 
 static const struct serial_format default_format = {8, 'N', 1};
@@ -69,38 +68,6 @@ static int usage(const char *what, const char *word)
 	return EXIT_WRONG_USAGE;
 }
 
-/* A whole number and nothing else, from least to most. */
-static bool parse_number(const char *text, unsigned long least, unsigned long most,
-			 unsigned long *number)
-{
-	char *end;
-
-	errno = 0;
-	*number = strtoul(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *number >= least &&
-	       *number <= most;
-}
-
-static bool parse_address(const char *text, uint8_t *address)
-{
-	unsigned long number;
-
-	if (!parse_number(text, 1, DEVICES_MAX, &number))
-		return false;
-	*address = (uint8_t)number;
-	return true;
-}
-
-static bool parse_format(const char *text, struct serial_format *format)
-{
-	if (strlen(text) != 3 || !strchr("78", text[0]) || !strchr("NEO", text[1]) ||
-	    !strchr("12", text[2]))
-		return false;
-	*format = (struct serial_format){(uint8_t)(text[0] - '0'), text[1],
-					 (uint8_t)(text[2] - '0')};
-	return true;
-}
-
 /* Exit status, or -1 to go on. */
 static int parse_options(struct sim *sim, int argc, char **argv)
 {
@@ -113,7 +80,6 @@ static int parse_options(struct sim *sim, int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	unsigned long number;
 	int c;
 
 	optind = 0; /* begin anew: the verb stands where the program's name does */
@@ -126,9 +92,8 @@ static int parse_options(struct sim *sim, int argc, char **argv)
 			sim->maps = optarg;
 			break;
 		case 'b':
-			if (!parse_number(optarg, 50, 4000000, &number))
+			if (!parse_baud(optarg, &sim->baud))
 				return usage("--baud takes 50 to 4000000", optarg);
-			sim->baud = (uint32_t)number;
 			break;
 		case 'f':
 			if (!parse_format(optarg, &sim->format))
@@ -153,30 +118,6 @@ static int parse_options(struct sim *sim, int argc, char **argv)
 	return -1;
 }
 
-/* A map by path or by name; -errno, with what is wrong said or noted. */
-static int find_map(struct sim *sim, const char *word, const struct device_map **map,
-		    struct faults *faults)
-{
-	_cleanup_free_ char *suggestion = NULL;
-	size_t length = strlen(word);
-	int r;
-
-	if (length > 5 && strcmp(word + length - 5, ".yaml") == 0) {
-		r = device_map_load(word, driver_names(), &sim->files[sim->file_count],
-				    faults);
-		if (r < 0)
-			return r;
-		*map = sim->files[sim->file_count++];
-		return 0;
-	}
-	r = map_library_get(sim->library, word, map, &suggestion, faults);
-	if (r == -ENOENT)
-		fprintf(stderr, "postbus sim: no map %s%s%s%s\n", word,
-			suggestion ? ", did you mean " : "", suggestion ? suggestion : "",
-			suggestion ? "?" : "");
-	return r;
-}
-
 /* MAP[@ADDRESS]: exit status, or -1 to go on. */
 static int add_word(struct sim *sim, const char *word, struct faults *faults)
 {
@@ -194,8 +135,9 @@ static int add_word(struct sim *sim, const char *word, struct faults *faults)
 	name = at ? strndup(word, (size_t)(at - word)) : strdup(word);
 	if (!name)
 		return EX_OSERR;
-	if (find_map(sim, name, &map, faults) < 0)
+	if (maps_find(sim->library, "sim", name, &sim->files[sim->file_count], &map, faults) < 0)
 		return EXIT_NOT_SO;
+	sim->file_count += sim->files[sim->file_count] != NULL;
 	if (!sim_device_is_possible(map))
 		return usage("the map has no examples that could be played", word);
 	if (driver_find(map->driver)->next && sim->fault_count)
@@ -211,13 +153,10 @@ static int add_word(struct sim *sim, const char *word, struct faults *faults)
 
 static int add_words(struct sim *sim, char **words)
 {
-	const char *directories[] = {sim->maps, SYSCONFDIR "/postbus/devices", MAPDIR};
-	size_t skip = sim->maps ? 0 : 1;
 	_cleanup_(faults_freep) struct faults *faults = faults_new();
 	int r = -1;
 
-	sim->library = map_library_new(directories + skip, ARRAY_SIZE(directories) - skip,
-				       driver_names());
+	sim->library = maps_open(sim->maps);
 	if (!sim->library || !faults)
 		return EX_OSERR;
 	for (; *words && r < 0; words++)
@@ -320,6 +259,7 @@ static int play(struct sim *sim)
 				     : strerror(-r));
 		return r == -EEXIST ? EXIT_NOT_SO : EX_OSERR;
 	}
+	simulator_heed_speed(simulator);
 	r = fill_bus(sim, simulator);
 	if (r != 0)
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sim_device.c - what a simulated device holds: its registers, or what it says, of its map. */
 #include "tools/sim_device.h"
+#include "config/identity.h"
 #include "tools/measure.h"
 
 #include <errno.h>
@@ -59,6 +60,13 @@ static bool is_inside(const struct device_map *map, const struct request *reques
 	       request->first + (unsigned)request->count <= end;
 }
 
+/* What it says it is stands apart from the points, and is asked for by itself. */
+static bool asks_identity(const struct device_map *map, const struct request *request)
+{
+	return request->table == map->identity.table && request->first == map->identity.addr &&
+	       request->count == identity_registers(&map->identity);
+}
+
 /* Writes what is pinned, or what is not, of the points that are in the image or partly so. */
 static void fill_image(const struct sim_device *device, const struct request *request,
 		       double seconds, bool pinned, uint8_t *image)
@@ -89,6 +97,10 @@ void sim_device_fill(const struct sim_device *device, const struct request *requ
 	uint8_t image[BATCH_MAX_BITS + 2 * MARGIN] = {0};
 	size_t cell = is_bits(request->table) ? 1 : 2;
 
+	if (asks_identity(device->map, request)) {
+		identity_fill(&device->map->identity, data);
+		return;
+	}
 	/* What was pinned stands, whatever else is in the same registers. */
 	fill_image(device, request, seconds, false, image);
 	fill_image(device, request, seconds, true, image);
@@ -107,6 +119,8 @@ uint8_t sim_device_exception(const struct sim_device *device, const struct reque
 
 	if (request->count == 0 || request->count > most)
 		return EXCEPTION_VALUE;
+	if (asks_identity(device->map, request))
+		return 0;
 	return is_inside(device->map, request) ? 0 : EXCEPTION_ADDRESS;
 }
 

@@ -14,15 +14,15 @@
 
 #include "tools/simulator.h"
 
+#include "bridge/clock.h"
 #include "field/plan.h"
+#include "field/port.h"
 #include "tools/sim_device.h"
 #include "tools/terminal.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
 	SAY_US = 1000000,  /* how often a device that is not asked speaks */
@@ -61,6 +61,7 @@ struct simulator {
 	struct sim_fault *faults;
 	size_t fault_count;
 	bool muted;
+	uint32_t heeded; /* the speed that requests have to come at; 0: any */
 
 	uint8_t in[2 * FRAME_MAX]; /* of a request that is not whole yet */
 	size_t in_length;
@@ -74,14 +75,6 @@ struct simulator {
 	sd_event_source *input, *timer;
 	struct simulator_stats stats;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -272,7 +265,7 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 		answer->length = s->driver->serve_exception(answered.address, s->in[1],
 							    exception, answer->frame);
 	} else {
-		sim_device_fill(device, request, (double)(now_us() - s->born_us) / 1e6, data);
+		sim_device_fill(device, request, (double)(clock_monotonic_us() - s->born_us) / 1e6, data);
 		answer->length = s->driver->serve_reply(&answered, data, answer->frame);
 	}
 	if (fault)
@@ -448,7 +441,7 @@ static uint64_t due_us(const struct simulator *s, uint64_t now)
 
 static int arm(struct simulator *s)
 {
-	uint64_t due = due_us(s, now_us());
+	uint64_t due = due_us(s, clock_monotonic_us());
 	int r;
 
 	if (due == UINT64_MAX)
@@ -462,7 +455,7 @@ static int arm(struct simulator *s)
 static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t time, void *data)
 {
 	struct simulator *s = data;
-	uint64_t now = now_us();
+	uint64_t now = clock_monotonic_us();
 
 	give(s, now);
 	if (s->in_length > 0 && now >= s->in_last_us + PIECES_US) {
@@ -473,17 +466,30 @@ static int on_time(_unused_ sd_event_source *source, _unused_ uint64_t time, voi
 	return arm(s);
 }
 
+/* What the other end has set the terminal to can be seen from here. */
+static bool is_understood(const struct simulator *s)
+{
+	struct termios termios;
+
+	return !s->heeded || tcgetattr(s->terminal.master, &termios) < 0 ||
+	       port_terminal_baud(&termios) == s->heeded;
+}
+
 static int on_input(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
 		    void *data)
 {
 	struct simulator *s = data;
-	uint64_t now = now_us();
+	uint64_t now = clock_monotonic_us();
 	ssize_t n = read(fd, s->in + s->in_length, sizeof(s->in) - s->in_length);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
 		return 0;
+	if (!is_understood(s)) {
+		s->stats.refused++;
+		return 0;
+	}
 	if (s->in_length == 0)
 		begin(s, now);
 	s->in_length += (size_t)n;
@@ -507,7 +513,7 @@ int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 		return -ENOMEM;
 	s->baud = baud;
 	s->format = format;
-	s->born_us = now_us();
+	s->born_us = clock_monotonic_us();
 	r = terminal_open(&s->terminal, link);
 	if (r < 0)
 		return r;
@@ -563,7 +569,7 @@ int simulator_add(struct simulator *simulator, const struct device_map *map,
 	simulator->driver = driver;
 	if (!driver->next || map->framing.request.count)
 		return 0;
-	simulator->say_us = now_us();
+	simulator->say_us = clock_monotonic_us();
 	return arm(simulator);
 }
 
@@ -582,6 +588,11 @@ int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fa
 void simulator_clear_faults(struct simulator *simulator)
 {
 	simulator->fault_count = 0;
+}
+
+void simulator_heed_speed(struct simulator *simulator)
+{
+	simulator->heeded = simulator->baud;
 }
 
 void simulator_mute(struct simulator *simulator, bool mute)

@@ -42,6 +42,12 @@ int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fa
 
 void simulator_clear_faults(struct simulator *simulator);
 
+/*
+ * Requests that come while the terminal is set to another speed than the simulator's are not
+ * understood, as on a wire.
+ */
+void simulator_heed_speed(struct simulator *simulator);
+
 /* All devices fall silent (or speak again). */
 void simulator_mute(struct simulator *simulator, bool mute);
 /* Pins a point's raw number, so that a test knows what comes out; -ENOENT. */

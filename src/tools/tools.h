@@ -5,6 +5,9 @@
 
 int tool_check(int argc, char **argv);
 int tool_maps(int argc, char **argv);
+int tool_ports(int argc, char **argv);
+int tool_read(int argc, char **argv);
+int tool_scan(int argc, char **argv);
 int tool_sim(int argc, char **argv);
 int tool_spool(int argc, char **argv);
 int tool_demo(int argc, char **argv);

@@ -70,31 +70,33 @@ int loss_decode(const uint8_t *bytes, struct loss *loss)
 }
 
 /*
- * boottime_us 8 · wall_ms 8 · boot 4 · qos 1 · flags 1 · form 1 · (zero) 1 · topic length 2 ·
- * (zero) 2, then topic and body. Flags: 1 retain, 2 the wall clock was right, 4 a loss stands
- * behind the body, 8 it is sent again by hand.
+ * boottime_us 7 · flags 1 · wall_ms and topic length 8 · boot 4, then topic and body. Flags:
+ * QoS (two bits), retain, the wall clock was right, a loss stands behind the body, form (two
+ * bits), it is sent again by hand. Of wall_ms and topic length the upper twelve bits are the
+ * length.
  */
 enum {
-	FLAG_RETAIN = 1,
-	FLAG_SYNCED = 2,
-	FLAG_TELLS = 4,
-	FLAG_RETRIED = 8,
+	FLAG_QOS = 0x03,
+	FLAG_RETAIN = 0x04,
+	FLAG_SYNCED = 0x08,
+	FLAG_TELLS = 0x10,
+	FLAG_FORM = 0x60,
+	FLAG_RETRIED = 0x80,
+	FORM_SHIFT = 5,
+	LENGTH_SHIFT = 52,
 };
 
 void message_head_encode(const struct message *message, bool tells,
 			 uint8_t bytes[MESSAGE_HEAD_SIZE])
 {
+	uint64_t wall = (uint64_t)message->wall_ms & ((UINT64_C(1) << LENGTH_SHIFT) - 1);
+
 	put_u64(bytes, message->boottime_us);
-	put_u64(bytes + 8, message->wall_ms);
+	bytes[7] = (message->qos & FLAG_QOS) | (message->retain ? FLAG_RETAIN : 0) |
+		   (message->wall_synced ? FLAG_SYNCED : 0) | (tells ? FLAG_TELLS : 0) |
+		   message->form << FORM_SHIFT | (message->retried ? FLAG_RETRIED : 0);
+	put_u64(bytes + 8, wall | (uint64_t)message->topic_length << LENGTH_SHIFT);
 	put_u32(bytes + 16, message->boot);
-	bytes[20] = message->qos;
-	bytes[21] = (message->retain ? FLAG_RETAIN : 0) |
-		    (message->wall_synced ? FLAG_SYNCED : 0) | (tells ? FLAG_TELLS : 0) |
-		    (message->retried ? FLAG_RETRIED : 0);
-	bytes[22] = message->form;
-	bytes[23] = 0;
-	put_u16(bytes + 24, message->topic_length);
-	put_u16(bytes + 26, 0);
 }
 
 int message_decode(const struct record *record, struct message *message,
@@ -102,31 +104,32 @@ int message_decode(const struct record *record, struct message *message,
 {
 	const uint8_t *bytes = record->body;
 	uint32_t fixed = MESSAGE_HEAD_SIZE;
+	uint64_t wall;
 
 	if (record->type != RECORD_MESSAGE || record->length < MESSAGE_HEAD_SIZE)
 		return -EBADMSG;
 	*told = NULL;
-	if (bytes[21] & FLAG_TELLS) {
+	wall = get_u64(bytes + 8);
+	if (bytes[7] & FLAG_TELLS) {
 		fixed += LOSS_ENCODED_SIZE;
 		*told = bytes + record->length - LOSS_ENCODED_SIZE;
 	}
 	*message = (struct message){
 		.seq = record->seq,
-		.boottime_us = get_u64(bytes),
-		.wall_ms = get_u64(bytes + 8),
+		.boottime_us = get_u64(bytes) & (RUNNING_US_MOST - 1),
+		.wall_ms = (int64_t)(wall << (64 - LENGTH_SHIFT)) >> (64 - LENGTH_SHIFT),
 		.boot = get_u32(bytes + 16),
-		.qos = bytes[20],
-		.retain = bytes[21] & FLAG_RETAIN,
-		.wall_synced = bytes[21] & FLAG_SYNCED,
-		.retried = bytes[21] & FLAG_RETRIED,
-		.form = bytes[22],
-		.topic_length = get_u16(bytes + 24),
+		.qos = bytes[7] & FLAG_QOS,
+		.retain = bytes[7] & FLAG_RETAIN,
+		.wall_synced = bytes[7] & FLAG_SYNCED,
+		.retried = bytes[7] & FLAG_RETRIED,
+		.form = (bytes[7] & FLAG_FORM) >> FORM_SHIFT,
+		.topic_length = wall >> LENGTH_SHIFT,
 		.topic = (const char *)bytes + MESSAGE_HEAD_SIZE,
 	};
 	if (message->topic_length == 0 || message->topic_length > TOPIC_MAX ||
 	    fixed + message->topic_length > record->length || message->qos > 2 ||
-	    message->form > FORM_EPOCH_MS || !is_wall_time(message->wall_ms) ||
-	    message->boottime_us > RUNNING_US_MOST)
+	    message->form > FORM_EPOCH_MS || !is_wall_time(message->wall_ms))
 		return -EBADMSG;
 	message->body = message->topic + message->topic_length;
 	message->body_length = record->length - fixed - message->topic_length;

@@ -19,6 +19,12 @@
 enum {
 	/* Where nothing waits, numbers are reserved early, since that costs less then. */
 	RESERVE_EARLY = RESERVE / 4,
+	/*
+	 * How long steps of QoS 2 may wait for more of them: less than a sync of a card takes;
+	 * and how long for the next.
+	 */
+	GATHER_US = 2 * 1000,
+	GAP_US = 200,
 	/* What is finished may come again after a power cut if it was so within this time. */
 	ERASE_US = 30 * 1000 * 1000,
 };
@@ -102,10 +108,28 @@ static int reserve_early(struct spool *spool)
 	return spool_reserve(spool, RESERVE);
 }
 
+bool spool_gathers(struct spool *spool, uint64_t now_us)
+{
+	/* Flights of which nothing was noted since the last commit: their answers may come. */
+	size_t noted = spool->released.count + spool->sent.count;
+
+	if (!spool->barrier || noted >= spool->ledger.flight_count)
+		return false;
+	if (!spool->gather_until_us)
+		spool->gather_most_us = now_us + GATHER_US;
+	if (!spool->gather_until_us || noted > spool->gathered)
+		spool->gather_until_us = now_us + GAP_US;
+	if (spool->gather_until_us > spool->gather_most_us)
+		spool->gather_until_us = spool->gather_most_us;
+	spool->gathered = noted;
+	return now_us < spool->gather_until_us;
+}
+
 int spool_commit(struct spool *spool, uint64_t now_us)
 {
 	int r;
 
+	spool->gather_until_us = 0;
 	if (spool->read_only)
 		return 0;
 	r = spool_record_steps(spool);
@@ -133,6 +157,8 @@ uint64_t spool_sync_due_us(const struct spool *spool)
 {
 	uint64_t due_us = UINT64_MAX;
 
+	if (spool->gather_until_us)
+		return spool->gather_until_us;
 	if (spool->failing)
 		return clock_monotonic_us() + USEC_PER_SEC;
 	if (spool->owed_since_us)

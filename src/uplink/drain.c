@@ -112,9 +112,11 @@ static int next_message(struct spool *spool, struct stream *stream, struct messa
 		    record.seq >= spool->ledger.next_seq)
 			continue;
 		note_read(spool, stream, record.seq);
+		/* One that can't be read again is missing to the next, and damaged. */
+		if (gap && read_again(spool, place, message, told) < 0)
+			continue;
 		stream->expected_seq++;
-		if (!gap || read_again(spool, place, message, told) == 0)
-			return 1;
+		return 1;
 	}
 	if (r == 0)
 		note_read(spool, stream, spool->ledger.next_seq);
@@ -133,6 +135,7 @@ static int next_of(struct spool *spool, struct stream *stream, struct message *m
 {
 	struct loss old = { .why = LOSS_AGE };
 	const uint8_t *told;
+	uint64_t seq = 0;
 	int r;
 
 	while ((r = next_message(spool, stream, message, &told, place)) > 0) {
@@ -145,13 +148,18 @@ static int next_of(struct spool *spool, struct stream *stream, struct message *m
 	}
 	if (!old.count)
 		return r;
+	if (r > 0)
+		seq = message->seq;
 	give_up_old(spool, &old);
 	if (r <= 0)
 		return r;
 	r = read_again(spool, place, message, &told);
-	if (r == 0)
-		boots_set_time(&spool->ledger.boots, message);
-	return r < 0 ? r : 1;
+	if (r < 0) {
+		note_damaged(spool, seq, seq);
+		return r;
+	}
+	boots_set_time(&spool->ledger.boots, message);
+	return 1;
 }
 
 /* The backlog was read up to where the live stream began: there is one stream again. */

@@ -95,7 +95,7 @@ int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 
 size_t record_size(size_t body_length)
 {
-	return RECORD_HEADER_SIZE + ((body_length + 7) & ~(size_t)7);
+	return (RECORD_HEADER_SIZE + body_length + 7) & ~(size_t)7;
 }
 
 enum { CHECKSUM_SIZE = 8 };
@@ -122,19 +122,17 @@ size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64
 	assert(length <= RECORD_MAX_BODY);
 	size = record_size(length);
 	memset(body + length, 0, size - RECORD_HEADER_SIZE - length);
-	put_u32(bytes + 8, length);
-	put_u16(bytes + 12, type);
-	put_u16(bytes + 14, 0);
-	put_u64(bytes + 16, seq);
+	put_u32(bytes + 8, length | (uint32_t)type << 24);
+	put_u64(bytes + 12, seq);
 	put_u64(bytes, record_checksum(id, offset, bytes, length));
 	return size;
 }
 
 size_t record_look(const uint8_t *bytes, struct record *record)
 {
-	record->length = get_u32(bytes + 8);
-	record->type = get_u16(bytes + 12);
-	record->seq = get_u64(bytes + 16);
+	record->length = get_u32(bytes + 8) & 0xFFFFFF;
+	record->type = bytes[11];
+	record->seq = get_u64(bytes + 12);
 	record->body = bytes + RECORD_HEADER_SIZE;
 	return record_size(record->length);
 }

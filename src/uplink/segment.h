@@ -23,11 +23,10 @@
  * and goes on with records, each at a multiple of 8:
  *
  *    0  checksum    8  XXH3-64 of all that follows but the padding, XOR place
- *    8  length      4  of the body
- *   12  type        2
- *   14  (zero)      2
- *   16  seq         8  of the message that it is about, or 0
- *   24  body, padded with zeros to a multiple of 8
+ *    8  length      3  of the body
+ *   11  type        1
+ *   12  seq         8  of the message that it is about, or 0
+ *   20  body, padded with zeros so that the record ends at a multiple of 8
  *
  * The place is (id XOR offset) times 0x9E3779B185EBCA87, an odd number, so that no two places
  * have the same: what an earlier use of the file left behind is invalid without being wiped.
@@ -37,7 +36,7 @@
 enum {
 	SEGMENT_VERSION = 2,
 	SEGMENT_HEADER_SIZE = 64,
-	RECORD_HEADER_SIZE = 24,
+	RECORD_HEADER_SIZE = 20,
 	RECORD_MAX_BODY = 64 * 1024,
 	SPOOL_ID_SIZE = 16,
 };

@@ -109,17 +109,25 @@ static uint32_t segment_size(uint64_t max_bytes)
 	return size & ~UINT32_C(4095);
 }
 
+/* By damage: there is no room in it for what comes next. */
+static bool is_cut_short(const struct slot *slot)
+{
+	return slot->size < SEGMENT_MIN;
+}
+
 size_t slots_available(const struct slots *slots)
 {
 	uint64_t sum = 0, size = segment_size(slots->max_bytes);
-	size_t free_count = slots->count - slots->used, more = 0;
+	size_t free_count = slots->count - slots->used, more = 0, whole = 0;
 
-	for (size_t i = 0; i < slots->count; i++)
+	for (size_t i = 0; i < slots->count; i++) {
 		sum += slots->slots[i].size;
+		whole += !is_cut_short(&slots->slots[i]);
+	}
 	if (sum < slots->max_bytes)
 		more = (slots->max_bytes - sum) / size;
-	if (slots->count + more < SLOTS_MIN)
-		more = SLOTS_MIN - slots->count;
+	if (whole + more < SLOTS_MIN)
+		more = SLOTS_MIN - whole;
 	return free_count + more;
 }
 
@@ -140,10 +148,28 @@ static int make_slot(struct slots *slots)
 	return add_slot(slots, &slot);
 }
 
+/* A free one that was cut short is made anew. */
+static int mend_slot(struct slots *slots, struct slot *slot)
+{
+	uint32_t size = segment_size(slots->max_bytes);
+	char name[NAME_SIZE];
+	int fd;
+
+	if (!is_cut_short(slot))
+		return 0;
+	slot_name(slot->number, name);
+	fd = segment_create(slots->directory, name, size);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	slot->size = size;
+	return 0;
+}
+
 int slots_have_free(struct slots *slots)
 {
 	if (slots->used < slots->count)
-		return 0;
+		return mend_slot(slots, &slots->slots[slots->used]);
 	return slots_available(slots) ? make_slot(slots) : -ENOSPC;
 }
 
@@ -258,7 +284,7 @@ static int scan_file(struct slots *slots, const char *name, unsigned number,
 	return r;
 }
 
-/* In use by id, then those that are free. */
+/* In use by id, the whole one before its copies, then those that are free. */
 static int compare_slots(const void *a, const void *b)
 {
 	const struct slot *x = a, *y = b;
@@ -267,6 +293,8 @@ static int compare_slots(const void *a, const void *b)
 		return !x->id - !y->id;
 	if (x->id != y->id)
 		return x->id < y->id ? -1 : 1;
+	if (x->size != y->size)
+		return x->size > y->size ? -1 : 1;
 	return x->number < y->number ? -1 : x->number > y->number;
 }
 
@@ -294,6 +322,29 @@ static int scan_names(struct slots *slots, DIR *directory, struct survey *survey
 	return -errno;
 }
 
+/* A file that was copied stands there twice; what was read of it must be found again. */
+static int put_copies_aside(struct slots *slots)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < slots->count; i++) {
+		const struct slot *slot = &slots->slots[i];
+		char name[NAME_SIZE];
+		int r;
+
+		if (!slot->id || !kept || slot->id != slots->slots[kept - 1].id) {
+			slots->slots[kept++] = *slot;
+			continue;
+		}
+		slot_name(slot->number, name);
+		r = put_aside(slots, name, "copy", "it is a copy of another segment");
+		if (r < 0)
+			return r;
+	}
+	slots->count = kept;
+	return 0;
+}
+
 int slots_scan(struct slots *slots)
 {
 	struct survey survey = { 0 };
@@ -319,6 +370,9 @@ int slots_scan(struct slots *slots)
 		return r;
 	if (slots->count)
 		qsort(slots->slots, slots->count, sizeof(*slots->slots), compare_slots);
+	r = put_copies_aside(slots);
+	if (r < 0)
+		return r;
 	for (slots->used = 0; slots->used < slots->count && slots->slots[slots->used].id;)
 		slots->used++;
 	return 0;

@@ -127,6 +127,13 @@ int64_t spool_drop_refused(struct spool *spool, uint64_t from, uint64_t to) _mus
 /* --- commit --- */
 
 /*
+ * Whether it is better to wait a little with spool_commit(), and with the packets behind it:
+ * answers are on their way whose steps the same sync can make durable. spool_sync_due_us()
+ * tells until when.
+ */
+bool spool_gathers(struct spool *spool, uint64_t now_us);
+
+/*
  * What has been noted outlives the process from now on; it is written to the disk and synced
  * when the sync setting or a QoS 2 step asks for it. A failure is logged once and what was
  * noted is kept in memory and tried again with the next call; -errno tells of it.

@@ -22,6 +22,8 @@
 
 enum {
 	SECOND_US = 1000 * 1000,
+	/* sd-event's own is a quarter of a second. */
+	TURN_ACCURACY_US = 100,
 	/* How long messages in flight are waited for when the gateway stops. */
 	FAREWELL_US = 400 * 1000,
 	DESCRIPTION_MAX = 512,
@@ -146,6 +148,10 @@ static bool turn(struct uplink *uplink)
 	take_queue(uplink);
 	tell_loss(uplink, now_us);
 	more = session_feed(uplink->session, waits_for_clock(uplink, now_us));
+	if (!more && !uplink->stopping && spool_gathers(uplink->spool, now_us)) {
+		set_turn_timer(uplink);
+		return false;
+	}
 	/* While the disk takes nothing the gateway runs on from memory, and has said so. */
 	(void)!spool_commit(uplink->spool, now_us);
 	session_write(uplink->session);
@@ -339,7 +345,7 @@ static int add_sources(struct uplink *uplink)
 				    EPOLLIN, on_stop, uplink);
 	if (r >= 0)
 		r = sd_event_add_time(uplink->loop, &uplink->turn_timer, CLOCK_MONOTONIC,
-				      UINT64_MAX, 0, on_turn_timer, uplink);
+				      UINT64_MAX, TURN_ACCURACY_US, on_turn_timer, uplink);
 	if (r >= 0)
 		r = sd_event_add_time(uplink->loop, &uplink->second_timer, CLOCK_MONOTONIC, 0,
 				      0, on_second, uplink);

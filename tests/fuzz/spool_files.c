@@ -263,9 +263,8 @@ static void add_record(struct image *image, struct input *in)
 	uint8_t type = take(in, 1) % 12, length = take(in, 1), head[RECORD_HEADER_SIZE] = { 0 };
 	struct input added = { head, sizeof(head) };
 
-	put_u32(head + 8, length);
-	head[12] = type;
-	put_u64(head + 16, SPOOL_SEQ + (int8_t)take(in, 1));
+	put_u32(head + 8, length | (uint32_t)type << 24);
+	put_u64(head + 12, SPOOL_SEQ + (int8_t)take(in, 1));
 	if (at + sizeof(head) + length + 8 > (image->is_tail ? TAIL_SIZE : SEGMENT_SIZE))
 		return;
 	put_bytes(image, at, &added, sizeof(head));
