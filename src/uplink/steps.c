@@ -141,23 +141,25 @@ bool spool_acked(struct spool *spool, uint16_t mid)
 	return true;
 }
 
-/* What is set aside can't be kept: said once. */
-static void give_up_refused(struct spool *spool, const struct loss *loss, int error)
+/* What was refused can't be kept: said once. */
+static void give_up_refused(struct spool *spool, uint64_t seq, int64_t time_ms, int error)
 {
+	const struct loss lost = {
+		.from = seq, .to = seq, .from_ms = time_ms, .to_ms = time_ms,
+		.why = LOSS_REFUSED,
+	};
+
 	if (!spool->refused_failing)
 		log_error("spool %s: what the broker refuses can't be kept: %s", spool->path,
 			  strerror(-error));
 	spool->refused_failing = true;
-	spool_give_up(spool, loss);
+	spool_give_up(spool, &lost);
 }
 
 void spool_set_aside(struct spool *spool, const struct message *message, unsigned reason)
 {
 	const uint64_t seq = message->seq;
-	const struct loss lost = {
-		.from = seq, .to = seq, .from_ms = message->time_ms,
-		.to_ms = message->time_ms, .why = LOSS_REFUSED,
-	};
+	const int64_t time_ms = message->time_ms;
 	struct loss left_out = { 0 };
 	int r = refused_add(&spool->refused, message, reason, &left_out);
 	uint8_t *step;
@@ -167,7 +169,7 @@ void spool_set_aside(struct spool *spool, const struct message *message, unsigne
 			    spool->path, (unsigned long long)left_out.count);
 	spool_leave_out(spool, &left_out);
 	if (r < 0) {
-		give_up_refused(spool, &lost, r);
+		give_up_refused(spool, seq, time_ms, r);
 		return;
 	}
 	if (ledger_refused(&spool->ledger, seq) < 0)
@@ -182,11 +184,13 @@ bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason)
 {
 	const struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
 	struct message message;
+	int r;
 
 	if (!flight)
 		return false;
-	if (spool_read(spool, flight, &message) < 0)
-		spool_damaged(spool, flight->seq);
+	r = spool_read(spool, flight, &message);
+	if (r < 0)
+		give_up_refused(spool, flight->seq, flight->time_ms, r);
 	else
 		spool_set_aside(spool, &message, reason);
 	return true;
