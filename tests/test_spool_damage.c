@@ -645,6 +645,29 @@ static void a_file_of_another_spool_is_put_aside(_unused_ void **state)
 	assert_true(older && newer);
 }
 
+/* Of two segments only the heads are left: what they say was given out is not given again. */
+static void numbers_that_a_head_tells_of_are_given_out(_unused_ void **state)
+{
+	static const uint8_t zeros[SEGMENT_SIZE];
+	uint64_t oldest, next;
+
+	make_segments();
+	for (unsigned number = 1; number < 3; number++) {
+		int fd = open_file(number);
+
+		assert_true(pwrite(fd, zeros, SEGMENT_SIZE - SEGMENT_HEADER_SIZE,
+				   SEGMENT_HEADER_SIZE) > 0);
+		close(fd);
+	}
+	open_spool();
+	spool_range(spool, &oldest, &next);
+	assert_true(next >= first_seq + 8);
+	assert_int_equal(spool_sums(spool).taken, next - first_seq);
+	leave();
+	assert_string_equal(waiting(), "abcd........");
+	leave();
+}
+
 /* A file that somebody copied, whole or in part, stands there twice: the whole one counts. */
 static void a_copy_of_a_segment_is_put_aside(_unused_ void **state)
 {
@@ -699,6 +722,7 @@ int main(void)
 		damage_test(a_truncated_segment_costs_what_is_cut_off),
 		damage_test(a_full_spool_whose_last_segment_is_cut_drains),
 		damage_test(a_newer_version_is_refused_and_not_touched),
+		damage_test(numbers_that_a_head_tells_of_are_given_out),
 		damage_test(a_copy_of_a_segment_is_put_aside),
 		damage_test(a_second_process_is_refused),
 		damage_test(a_lost_directory_gives_no_number_again),

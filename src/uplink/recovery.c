@@ -147,6 +147,7 @@ static int replay(struct spool *spool, const struct left *left, bool *is_bare)
 	for (size_t i = from; i < slots->used; i++) {
 		const struct slot *slot = &slots->slots[i];
 
+		replay_first_seq(&spool->ledger, slot->first_seq);
 		r = replay_segment(spool, slot,
 				   goes_on && slot == newest ? left->base : slot->size, &end);
 		if (r < 0)

@@ -21,6 +21,12 @@ static int replay_seq(struct ledger *ledger, uint64_t seq)
 	return 0;
 }
 
+void replay_first_seq(struct ledger *ledger, uint64_t seq)
+{
+	if (seq > ledger->next_seq)
+		(void)!replay_seq(ledger, seq - 1);
+}
+
 static int replay_message(struct ledger *ledger, const struct record *record)
 {
 	struct message message;

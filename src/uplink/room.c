@@ -25,6 +25,9 @@ static int drop_oldest_segment(struct spool *spool, enum loss_why why)
 	uint64_t before = spool->ledger.given_up[why];
 	int r;
 
+	/* What its head says can't be all that is there. */
+	if (loss.to >= spool->ledger.next_seq)
+		loss.to = spool->ledger.next_seq - 1;
 	spool_read_loss(spool, &loss);
 	r = ledger_dropped(&spool->ledger, &loss);
 	if (r < 0)

@@ -2,6 +2,7 @@
 /* publisher.c - who publishes: the gateway's uplink out of its spool, or libmosquitto alone. */
 #include "publisher.h"
 
+#include "base/log.h"
 #include "bridge/clock.h"
 #include "bridge/queue.h"
 #include "config/conf.h"
@@ -133,6 +134,7 @@ int publisher_gateway(const struct publisher *publisher, const char *directory)
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
+	log_set_level(LOG_WARNING);
 	r = uplink_start(conf, queue, &uplink);
 	if (r < 0)
 		return r;
