@@ -181,6 +181,22 @@ static void what_is_too_large_is_set_aside(void **state)
 	assert_int_equal(lines_with("will never be taken"), 1);
 }
 
+/* `postbus spool VERB --all MORE` on the gateway's spool: the exit status. */
+static int spool_verb(const char *verb, const char *more, const char *and_more)
+{
+	_cleanup_free_ char *conf = NULL;
+	char *argv[] = { (char *)stage.program, "spool", (char *)verb, "--all", "-c", NULL,
+			 (char *)more, (char *)and_more, NULL };
+	int status;
+	pid_t pid;
+
+	assert_true(asprintf(&conf, "%s/postbus.conf", stage.directory) > 0);
+	argv[5] = conf;
+	pid = stage_spawn(argv, STDERR_FILENO);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
 /* What the broker's access list forbids is answered for good. */
 static void what_is_not_allowed_is_set_aside(void **state)
 {
@@ -199,6 +215,10 @@ static void what_is_not_allowed_is_set_aside(void **state)
 	assert_true(sums().refused > 0);
 	assert_true(sums().acked > 0);
 	assert_int_equal(lines_with("Not authorized"), 1);
+	/* Given up by hand: it is not kept, and what tells of it is refused in its turn. */
+	assert_int_equal(spool_verb("drop", "--refused", "--yes"), 0);
+	assert_true(sums().given_up[LOSS_USER] > 0);
+	assert_int_equal(sums().given_up[LOSS_REFUSED], 0);
 }
 
 /* --- what was set aside is sent again --- */
@@ -352,20 +372,6 @@ static pid_t write_down_what_comes(void)
 	return stage_spawn(argv, fd);
 }
 
-static int retry_all(void)
-{
-	_cleanup_free_ char *conf = NULL;
-	char *argv[] = { (char *)stage.program, "spool", "retry", "--all", "-c", NULL, NULL };
-	int status;
-	pid_t pid;
-
-	assert_true(asprintf(&conf, "%s/postbus.conf", stage.directory) > 0);
-	argv[5] = conf;
-	pid = stage_spawn(argv, STDERR_FILENO);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WEXITSTATUS(status);
-}
-
 static bool acl_is_read_again(struct stage *on, uint64_t unused)
 {
 	(void)on, (void)unused;
@@ -408,7 +414,7 @@ static void what_was_refused_is_sent_again(void **state)
 	writer = write_down_what_comes();
 	wait_for(status_came, 0);
 	assert_int_equal(read_arrivals(), 0);
-	assert_int_equal(retry_all(), 0);
+	assert_int_equal(spool_verb("retry", NULL, NULL), 0);
 	stage_end(&stage.gateway, SIGKILL);
 	assert_int_equal(stage_start_gateway(&stage), 0);
 	wait_for(all_expected_came, 0);
