@@ -267,8 +267,13 @@ int stage_start_broker(struct stage *stage)
 int stage_start_subscriber(struct stage *stage)
 {
 	_cleanup_close_ int out = -1;
-	char port[8];
-	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", "2",
+	char port[8], qos[2] = { '0' + (stage->subscriber_qos ? stage->subscriber_qos : 2) };
+	/*
+	 * Its session outlives the broker's restart, where the broker keeps sessions, and what
+	 * the broker has retained is not told again then.
+	 */
+	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", qos,
+			 "-R", "-c", "-i", "subscriber", "-x", "3600",
 			 "-t", "demo/#", "-F", "%t\t%P\t%p", NULL };
 	int fds[2];
 
@@ -347,18 +352,24 @@ static int compare_deliveries(const void *a, const void *b)
 
 int stage_count(struct stage *stage, struct stage_count *count)
 {
+	size_t size = stage->delivery_count * sizeof(*stage->deliveries);
+	_cleanup_free_ struct delivery *deliveries = malloc(size + 1);
 	struct spool_sums sums;
 	uint64_t next;
 	int r = stage_look_at_spool(stage, &sums, &next);
 
 	if (r < 0)
 		return r;
+	if (!deliveries)
+		return -ENOMEM;
 	*count = (struct stage_count){ 0 };
-	if (stage->delivery_count)
-		qsort(stage->deliveries, stage->delivery_count, sizeof(*stage->deliveries),
+	if (size) {
+		memcpy(deliveries, stage->deliveries, size);
+		qsort(deliveries, stage->delivery_count, sizeof(*deliveries),
 		      compare_deliveries);
+	}
 	for (size_t i = 0; i < stage->delivery_count; i++) {
-		const struct delivery *delivery = &stage->deliveries[i];
+		const struct delivery *delivery = &deliveries[i];
 
 		if (delivery->seq < next - sums.taken || delivery->seq >= next) {
 			count->unknown++;

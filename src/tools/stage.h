@@ -26,6 +26,7 @@ struct stage {
 	const char *maps;    /* directory of the device maps */
 	const char *broker_group;   /* more settings of the gateway's broker group; NULL */
 	const char *mosquitto_conf; /* more lines of Mosquitto's settings; NULL */
+	unsigned subscriber_qos;    /* most of a delivery; 0: 2 */
 	char directory[64];
 	sd_event *loop;
 	struct simulator *simulator;
