@@ -362,8 +362,9 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 }
 
 /*
- * PUBREL for what the client of an earlier link had PUBREC for. The library knows nothing of
- * it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
+ * PUBREL for what the client of an earlier link had PUBREC for, and for what is given up: be it
+ * that the broker has it or not, it holds its identifier no longer then. The library knows
+ * nothing of it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
  *
  *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
  */
@@ -387,7 +388,8 @@ static void resume_released(struct session *session)
 	const struct flight *flights = spool_flights(session->spool, &count);
 
 	for (size_t i = 0; i < count; i++)
-		if (flights[i].state == FLIGHT_RELEASED &&
+		if ((flights[i].state == FLIGHT_RELEASED ||
+		     flights[i].state == FLIGHT_GIVEN_UP) &&
 		    send_pubrel(session, flights[i].mid) < 0)
 			session->lost = MOSQ_ERR_CONN_LOST;
 }
