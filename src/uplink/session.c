@@ -83,6 +83,7 @@ struct session {
 	const char *refused_why;  /* the last of them */
 
 	uint16_t last_mid; /* where the client's counter stands */
+	uint16_t pubrec;   /* PUBREC came for it, and may still turn out to say no; 0: none */
 	bool watches_log;  /* for PUBREC */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
@@ -303,6 +304,18 @@ bool session_is_busy(const struct session *session)
 
 /* --- what the broker answers --- */
 
+/*
+ * PUBREC is in the log before it is known what it says. Where it says no, on_publish() is told at
+ * once, and the handshake is over; noted as received, it would be resumed with PUBREL after a
+ * crash, and the message be lost.
+ */
+static void note_pubrec(struct session *session)
+{
+	if (session->pubrec)
+		spool_released(session->spool, session->pubrec);
+	session->pubrec = 0;
+}
+
 static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, int reason,
 		       _unused_ const mosquitto_property *properties)
 {
@@ -310,6 +323,9 @@ static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, i
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
+	if (session->pubrec == mid && answer_to_publish(reason) != ANSWER_TAKEN)
+		session->pubrec = 0;
+	note_pubrec(session);
 	switch (answer_to_publish(reason)) {
 	case ANSWER_TAKEN:
 		break;
@@ -351,9 +367,11 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 		return;
 	switch (pubrec_parse(line, &mid)) {
 	case PUBREC_RECEIVED:
-		spool_released(session->spool, mid);
+		note_pubrec(session);
+		session->pubrec = mid;
 		break;
 	case PUBCOMP_RECEIVED:
+		note_pubrec(session);
 		spool_acked(session->spool, mid);
 		break;
 	case PUBREC_OTHER:
@@ -587,6 +605,7 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 	errno = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		note_result(session, mosquitto_loop_read(session->client, 1));
+	note_pubrec(session);
 	return 0;
 }
 
