@@ -65,6 +65,7 @@ struct session {
 	sd_event_source *event_source, *socket_source, *timer;
 	uint32_t socket_events; /* what socket_source waits for */
 	uint64_t link_since_us;
+	unsigned silent_ticks; /* in which nothing came */
 	unsigned attempts; /* without success */
 	bool taken_over;   /* by another client with our id */
 	struct will will;
@@ -74,6 +75,7 @@ struct session {
 
 	/* what this link's broker allows */
 	unsigned window;   /* most messages in flight on this link */
+	uint16_t keepalive_s;
 	uint8_t max_qos;
 	bool retains;
 	uint64_t again_us; /* what it did not want now is published again; 0: nothing is */
@@ -423,6 +425,9 @@ static void read_limits(struct session *session, const mosquitto_property *prope
 	uint16_t receive_maximum;
 	uint8_t max_qos, retains = 1;
 
+	session->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
+	mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE,
+				      &session->keepalive_s, false);
 	session->window = broker->inflight;
 	session->max_qos = 2;
 	if (mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM,
@@ -603,6 +608,8 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 	 * errno says EAGAIN, also where that is left over from before.
 	 */
 	errno = 0;
+	if (events & EPOLLIN)
+		session->silent_ticks = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		note_result(session, mosquitto_loop_read(session->client, 1));
 	note_pubrec(session);
@@ -626,10 +633,25 @@ void session_write(struct session *session)
 	deal_with_loss(session);
 }
 
+/*
+ * The library pings when a keepalive has passed in silence, and waits another one for the
+ * answer. A link is lost when a broker would say so too: after one and a half. Ticks are
+ * counted, not time, in which we may not have looked.
+ */
+static bool is_silent(const struct session *session)
+{
+	return session->link == LINK_UP && session->keepalive_s &&
+	       (uint64_t)session->silent_ticks * TICK_US >
+		       session->keepalive_s * USEC_PER_SEC * 3 / 2;
+}
+
 /* Keepalive, and a broker that never answers. */
 static void tick(struct session *session)
 {
 	note_result(session, mosquitto_loop_misc(session->client));
+	session->silent_ticks++;
+	if (is_silent(session))
+		note_result(session, MOSQ_ERR_KEEPALIVE);
 	tell_refusals(session);
 	if (session->link == LINK_OPENING &&
 	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
@@ -806,8 +828,8 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 		r = sd_event_add_io(loop, &session->event_source, session->event, EPOLLIN,
 				    on_connected, session);
 	if (r >= 0)
-		r = sd_event_add_time(loop, &session->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
-				      session);
+		r = sd_event_add_time(loop, &session->timer, CLOCK_MONOTONIC, 0, TICK_US / 50,
+				      on_timer, session);
 	if (r < 0) {
 		session_free(session);
 		return r;
