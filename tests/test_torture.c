@@ -4,6 +4,7 @@
  * message is delivered: with QoS 1 at least once and in order, with QoS 2 exactly once.
  *
  * POSTBUS_TORTURE=N has each of the two last N more crashes of the gateway, at random.
+ * POSTBUS_AEDES=DIRECTORY, where aedes is installed by npm, has QoS 1 once more with that broker.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,7 +33,7 @@ enum {
 #define SENTINELS_END 1000000
 
 static struct stage stage;
-static char *maps, *program;
+static char *maps, *program, *script;
 static uint64_t sentinel;
 static struct {
 	unsigned at_points, at_random, cuts, broker;
@@ -54,6 +55,8 @@ static int set_up(_unused_ void **state)
 static int tear_down(_unused_ void **state)
 {
 	free((char *)stage.mosquitto_conf);
+	free(script);
+	script = NULL;
 	stage_clean_up(&stage);
 	free(maps);
 	free(program);
@@ -82,6 +85,8 @@ static void start(const char *publish, const char *spool)
 {
 	char *conf;
 
+	stage.node_broker = script;
+	stage.broker_group = script ? "version = \"3.1.1\";" : NULL;
 	assert_true(asprintf(&conf, "persistence true\npersistence_location %s/\nuser root\n",
 			     stage.directory) > 0);
 	stage.mosquitto_conf = conf;
@@ -304,11 +309,20 @@ static void crash_broker(void)
 
 /* --- what became of it --- */
 
+/* Announcements that say no number are taken for what of the numbers is missing. */
+static int count_all(struct stage *on, struct stage_count *count)
+{
+	int r = stage_count(on, count);
+
+	count->lost -= on->unnumbered;
+	return r;
+}
+
 static bool all_is_delivered(struct stage *on, _unused_ uint64_t unused)
 {
 	struct stage_count count;
 
-	return stage_count(on, &count) == 0 && count.lost == 0;
+	return count_all(on, &count) == 0 && (int64_t)count.lost <= 0;
 }
 
 /* Deliveries that are neither a repeat of an earlier one nor newer than all before. */
@@ -347,7 +361,10 @@ static void check_all(unsigned qos)
 	stage_end(&stage.gateway, SIGTERM);
 	(void)!stage_wait(&stage, all_is_delivered, 0);
 	assert_int_equal(stage_look_at_spool(&stage, &sums, &next), 0);
-	assert_int_equal(stage_count(&stage, &count), 0);
+	assert_int_equal(count_all(&stage, &count), 0);
+	/* Announcements come twice too, and with aedes it is not known which. */
+	if (script && (int64_t)count.lost < 0)
+		count.lost = 0;
 	out_of_order = count_out_of_order(next - sums.taken, next);
 	for (size_t i = 0; i < stage.delivery_count; i++)
 		sentinels += stage.deliveries[i].seq < SENTINELS_END;
@@ -374,7 +391,8 @@ static void torture(unsigned qos, const char *publish, const char *spool)
 	crash_at_each_point(qos);
 	for (unsigned i = 1; i <= crashes; i++) {
 		crash_at_random(qos);
-		if (i % BROKER_CRASH == 0)
+		/* What aedes holds is in memory. */
+		if (i % BROKER_CRASH == 0 && !script)
 			crash_broker();
 	}
 	check_all(qos);
@@ -390,6 +408,35 @@ static void qos_2_is_exactly_once(_unused_ void **state)
 	torture(2, "qos = 2;", "sync = \"1s\";");
 }
 
+/*
+ * A broker by other people, written to the same standard. To a client without subscriptions it
+ * says that there is no session, and yet holds its identifiers.
+ */
+static void use_aedes(void)
+{
+	const char *directory = getenv("POSTBUS_AEDES");
+
+	if (!directory) {
+		print_message("POSTBUS_AEDES does not say where aedes is installed\n");
+		skip();
+	}
+	assert_int_equal(stage_write(&stage, "aedes.mjs",
+				     "import { createRequire } from 'module'\n"
+				     "import net from 'net'\n"
+				     "const { Aedes } = createRequire('%s/')('aedes')\n"
+				     "const broker = await Aedes.createBroker()\n"
+				     "net.createServer(broker.handle)"
+				     ".listen(process.argv[2], '127.0.0.1')\n",
+				     directory), 0);
+	assert_true(asprintf(&script, "%s/aedes.mjs", stage.directory) > 0);
+}
+
+static void aedes_qos_1_loses_nothing(_unused_ void **state)
+{
+	use_aedes();
+	torture(1, "qos = 1;", "sync = \"1s\";");
+}
+
 #define torture_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -397,6 +444,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		torture_test(qos_1_loses_nothing),
 		torture_test(qos_2_is_exactly_once),
+		torture_test(aedes_qos_1_loses_nothing),
 	};
 	const char *seed = getenv("POSTBUS_SEED");
 	unsigned number = seed ? strtoul(seed, NULL, 10) : (unsigned long)time(NULL);

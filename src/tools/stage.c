@@ -104,14 +104,24 @@ static int note_delivery(struct stage *stage, const char *topic, uint64_t seq)
 	return 0;
 }
 
-/* "TOPIC<tab>seq:NUMBER<tab>PAYLOAD"; the gateway's own status has no number. */
+/*
+ * "TOPIC<tab>seq:NUMBER<tab>PAYLOAD"; without properties the payload says the number, where it
+ * is no bare word. The gateway's own status has none.
+ */
 static int take_line(struct stage *stage, char *line)
 {
 	char *rest = line, *topic = strsep(&rest, "\t"), *properties = strsep(&rest, "\t");
 	unsigned long long seq;
+	const char *number;
 
-	if (!rest || sscanf(properties, "seq:%llu", &seq) != 1)
+	if (!rest)
 		return 0;
+	number = strstr(rest, "\"seq\":");
+	if (sscanf(properties, "seq:%llu", &seq) != 1 &&
+	    (!number || sscanf(number, "\"seq\":%llu", &seq) != 1)) {
+		stage->unnumbered += strstr(topic, "/availability") != NULL;
+		return 0;
+	}
 	if (stage->to_show) {
 		stage->to_show--;
 		printf("    %s %s\n", topic, rest);
@@ -245,7 +255,7 @@ int stage_start_broker(struct stage *stage)
 {
 	_cleanup_free_ char *conf = NULL;
 	_cleanup_close_ int log = open_log(stage, "mosquitto.log");
-	char *argv[] = { "mosquitto", "-c", NULL, NULL };
+	char *argv[] = { "mosquitto", "-c", NULL, NULL }, port[8];
 	int r;
 
 	/* Debian has it where only root's PATH looks. */
@@ -260,6 +270,12 @@ int stage_start_broker(struct stage *stage)
 	if (log < 0 || r < 0 || asprintf(&conf, "%s/mosquitto.conf", stage->directory) < 0)
 		return r < 0 ? r : -ENOMEM;
 	argv[2] = conf;
+	if (stage->node_broker) {
+		snprintf(port, sizeof(port), "%d", stage->broker_port);
+		argv[0] = "node";
+		argv[1] = (char *)stage->node_broker;
+		argv[2] = port;
+	}
 	stage->broker = stage_spawn(argv, log);
 	return stage_wait(stage, broker_listens, 0);
 }
@@ -273,9 +289,14 @@ int stage_start_subscriber(struct stage *stage)
 	 * the broker has retained is not told again then.
 	 */
 	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", qos,
-			 "-R", "-c", "-i", "subscriber", "-x", "3600",
-			 "-t", "demo/#", "-F", "%t\t%P\t%p", NULL };
+			 "-R", "-c", "-i", "subscriber", "-t", "demo/#",
+			 "-F", "%t\t%P\t%p", "-x", "3600", NULL };
 	int fds[2];
+
+	if (stage->node_broker) {
+		argv[2] = "311";
+		argv[ARRAY_SIZE(argv) - 3] = NULL;
+	}
 
 	snprintf(port, sizeof(port), "%d", stage->broker_port);
 	if (pipe2(fds, O_CLOEXEC) < 0)
