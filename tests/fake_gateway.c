@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fake_gateway.c - the gateway as it ships, on a machine whose clock a test sets. */
+/* fake_gateway.c - the gateway as it ships, linked with what a test puts in its way. */
 #include "daemon.h"
 
 int main(int argc, char **argv)

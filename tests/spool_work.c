@@ -111,12 +111,15 @@ uint64_t work_find_all(struct spool *spool, void (*visit)(void *data, uint64_t s
 	}
 	flights = spool_flights(spool, &count);
 	for (size_t i = 0; i < count; i++) {
+		if (flights[i].state == FLIGHT_GIVEN_UP)
+			continue;
+		found++;
 		if (spool_read(spool, &flights[i], &message) < 0)
 			continue;
 		assert_true(work_is_whole(&message));
 		visit(data, message.seq);
 	}
-	assert_int_equal(found + count, spool_sums(spool).waiting);
-	assert_int_equal(found + count, ledger_waiting(&spool->ledger, 0, UINT64_MAX));
-	return found + count;
+	assert_int_equal(found, spool_sums(spool).waiting);
+	assert_int_equal(found, ledger_waiting(&spool->ledger, 0, UINT64_MAX));
+	return found;
 }

@@ -431,7 +431,7 @@ static void what_was_refused_is_sent_again(void **state)
 /* --- a broker that is played: what Mosquitto does not say --- */
 
 /*
- * One packet of MQTT 5: its first byte, and of a PUBLISH the packet identifier. All packets
+ * One packet of MQTT 5: its first byte, and of a PUBLISH or PUBREL the packet identifier. All packets
  * here are shorter than 16 KiB.
  */
 static int next_packet(int fd, uint16_t *mid)
@@ -452,6 +452,8 @@ static int next_packet(int fd, uint16_t *mid)
 	if (head[0] >> 4 == 3 && head[0] & 0x06) {
 		topic = (size_t)body[0] << 8 | body[1];
 		*mid = body[2 + topic] << 8 | body[3 + topic];
+	} else if (head[0] >> 4 == 6) {
+		*mid = body[0] << 8 | body[1];
 	} else {
 		*mid = 0;
 	}
@@ -460,13 +462,14 @@ static int next_packet(int fd, uint16_t *mid)
 
 struct played {
 	int listener;
-	atomic_uint links, again, taken;
+	bool session_present;
+	atomic_uint links, again, taken, strays;
 };
 
-/* CONNACK with `session present` off and no property. */
+/* CONNACK with no property. */
 static int accept_link(struct played *played)
 {
-	static const uint8_t connack[] = { 0x20, 0x03, 0x00, 0x00, 0x00 };
+	const uint8_t connack[] = { 0x20, 0x03, played->session_present, 0x00, 0x00 };
 	int fd = accept(played->listener, NULL, NULL);
 	uint16_t mid;
 
@@ -532,9 +535,48 @@ static void *play_quota(void *data)
 	return NULL;
 }
 
+/* PUBREC (0x50) or PUBCOMP (0x70). */
+static void answer_qos_2(int fd, uint8_t type, uint16_t mid, uint8_t reason)
+{
+	const uint8_t packet[] = { type, 0x03, mid >> 8, mid & 0xFF, reason };
+
+	(void)!send(fd, packet, sizeof(packet), MSG_NOSIGNAL);
+}
+
+/*
+ * Has no quota for the first message, answers nothing else, and is left. Then it takes all: a
+ * PUBREL for what was never taken is a stray, and what it stands for is lost.
+ */
+static void *play_quota_qos_2(void *data)
+{
+	struct played *played = data;
+	bool held[UINT16_MAX + 1] = { false };
+	uint16_t mid;
+	int fd = accept_link(played), packet;
+
+	while ((packet = next_packet(fd, &mid)) > 0)
+		if (mid && packet >> 4 == 3 && atomic_fetch_add(&played->again, 1) == 0)
+			answer_qos_2(fd, 0x50, mid, 0x97);
+	close(fd);
+	played->session_present = true;
+	fd = accept_link(played);
+	while ((packet = next_packet(fd, &mid)) > 0) {
+		if (mid && packet >> 4 == 3) {
+			held[mid] = true;
+			answer_qos_2(fd, 0x50, mid, 0x00);
+		} else if (packet >> 4 == 6) {
+			atomic_fetch_add(held[mid] ? &played->taken : &played->strays, 1);
+			held[mid] = false;
+			answer_qos_2(fd, 0x70, mid, 0x00);
+		}
+	}
+	close(fd);
+	return NULL;
+}
+
 static struct played played;
 
-static pthread_t play(void *(*script)(void *data))
+static pthread_t play(void *(*script)(void *data), const char *publish)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET,
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -552,7 +594,7 @@ static pthread_t play(void *(*script)(void *data))
 	stage.broker_group = stage.mosquitto_conf = NULL;
 	assert_int_equal(stage_start_simulator(&stage), 0);
 	assert_int_equal(stage_start_proxy(&stage), 0);
-	assert_int_equal(stage_configure(&stage, "qos = 1;", ""), 0);
+	assert_int_equal(stage_configure(&stage, publish, ""), 0);
 	assert_int_equal(stage_start_gateway(&stage), 0);
 	return thread;
 }
@@ -574,7 +616,7 @@ static void end_play(pthread_t thread)
 /* Said by name, and the one who came is left in peace for as long as it gets at most. */
 static void a_session_that_is_taken_over_is_told(void **state)
 {
-	pthread_t thread = play(play_takeover);
+	pthread_t thread = play(play_takeover, "qos = 1;");
 
 	(void)state;
 	wait_for_log("it uses the client_id \"postbus-demo\" too");
@@ -587,13 +629,29 @@ static void a_session_that_is_taken_over_is_told(void **state)
 
 static void what_is_not_wanted_now_is_sent_again(void **state)
 {
-	pthread_t thread = play(play_quota);
+	pthread_t thread = play(play_quota, "qos = 1;");
 
 	(void)state;
 	wait_for_log("Quota exceeded");
 	end_play(thread);
 	assert_int_equal(played.again, 1);
 	assert_int_equal(sums().refused, 0);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
+/* PUBREC that says no is the end of a handshake, also to a gateway that ends soon after. */
+static void what_is_not_wanted_now_survives_a_crash(void **state)
+{
+	pthread_t thread = play(play_quota_qos_2, "qos = 2;");
+
+	(void)state;
+	wait_for_log("Quota exceeded");
+	stage_end(&stage.gateway, SIGKILL);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	end_play(thread);
+	assert_int_equal(played.links, 2);
+	assert_int_equal(played.strays, 0);
 	assert_int_equal(sums().acked, played.taken);
 	assert_int_equal(sums().acked, sums().taken);
 }
@@ -760,6 +818,7 @@ int main(void)
 		SESSION_TEST(what_was_refused_is_sent_again),
 		SESSION_TEST(a_session_that_is_taken_over_is_told),
 		SESSION_TEST(what_is_not_wanted_now_is_sent_again),
+		SESSION_TEST(what_is_not_wanted_now_survives_a_crash),
 		SESSION_TEST(properties_are_told),
 		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
 		TLS_TEST("tls_with_a_client_certificate", "right",

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "bridge/clock.h"
+#include "uplink/checkpoint.h"
 #include "uplink/spool.h"
 
 #include <errno.h>
@@ -155,6 +156,82 @@ static void flights_survive_a_crash(void **state)
 	assert_int_equal(spool_next(spool, &message, &place), 1);
 	assert_body(&message, 4);
 	assert_int_equal(spool_forget_flights(spool, false), 1);
+}
+
+static size_t flights_in_state(enum flight_state state)
+{
+	size_t count, n = 0;
+	const struct flight *flights = spool_flights(spool, &count);
+
+	for (size_t i = 0; i < count; i++)
+		n += flights[i].state == state;
+	return n;
+}
+
+/* The broker may hold the identifiers of what is given up, and they stay in use. */
+static void what_is_given_up_flies_on(void **state)
+{
+	uint64_t first;
+
+	(void)state;
+	open_spool();
+	first = append(0);
+	for (unsigned i = 1; i < 4; i++)
+		append(i);
+	for (unsigned i = 0; i < 3; i++)
+		send_next(i, 100 + i);
+	assert_true(spool_released(spool, 101));
+	assert_int_equal(spool_drop(spool, first, first + 1), 2);
+	commit();
+	crash();
+	assert_sums(4, 0, 2);
+	assert_int_equal(spool_last_mid(spool), 102);
+	assert_int_equal(flights_in_state(FLIGHT_GIVEN_UP), 2);
+	assert_int_equal(flights_in_state(FLIGHT_SENT), 1);
+	assert_int_equal(spool_state(spool).in_flight, 1);
+	/* PUBREC still comes for one, PUBCOMP for the other, and a crash forgets neither. */
+	assert_true(spool_released(spool, 100));
+	assert_int_equal(flights_in_state(FLIGHT_RELEASED), 0);
+	assert_true(spool_acked(spool, 101));
+	commit();
+	crash();
+	assert_int_equal(flights_in_state(FLIGHT_GIVEN_UP), 1);
+	assert_sums(4, 0, 2);
+	/* A broker that forgot the session holds nothing. */
+	assert_int_equal(spool_forget_flights(spool, false), 0);
+	commit();
+	crash();
+	assert_int_equal(flights_in_state(FLIGHT_GIVEN_UP), 0);
+	assert_int_equal(flights_in_state(FLIGHT_SENT), 1);
+	assert_sums(4, 0, 2);
+}
+
+/* A checkpoint holds them, and no other flight of a finished message. */
+static void checkpoints_hold_what_is_given_up(void **state)
+{
+	_cleanup_(ledger_done) struct ledger ledger, copy;
+	struct flight flight = { .seq = 7, .mid = 3, .qos = 2 };
+	const struct loss loss = { .from = 7, .to = 7, .why = LOSS_USER };
+	uint8_t bytes[1024];
+	size_t n;
+
+	(void)state;
+	ledger_init(&ledger);
+	ledger_init(&copy);
+	ledger.oldest_seq = 5;
+	ledger.next_seq = ledger.reserved_seq = 10;
+	ledger.taken = 5;
+	assert_int_equal(ledger_add_flight(&ledger, &flight), 0);
+	assert_int_equal(ledger_dropped(&ledger, &loss), 0);
+	n = checkpoint_size(&ledger);
+	assert_in_range(n, 1, sizeof(bytes));
+	checkpoint_encode(&ledger, bytes);
+	assert_int_equal(checkpoint_decode(&copy, bytes, n), 0);
+	assert_int_equal(copy.flight_count, 1);
+	assert_int_equal(ledger_flight_by_mid(&copy, 3)->state, FLIGHT_GIVEN_UP);
+	ledger_flights(&ledger)[0].state = FLIGHT_SENT;
+	checkpoint_encode(&ledger, bytes);
+	assert_int_equal(checkpoint_decode(&copy, bytes, n), -EBADMSG);
 }
 
 static void numbers_are_never_used_again(void **state)
@@ -500,6 +577,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		spool_test(flights_survive_a_crash),
+		spool_test(what_is_given_up_flies_on),
+		cmocka_unit_test(checkpoints_hold_what_is_given_up),
 		spool_test(numbers_are_never_used_again),
 		spool_test(torn_tail_is_cut_off),
 		spool_test(flipped_bit_costs_one_message),

@@ -43,6 +43,7 @@ struct fate {
 	size_t ends, ended;   /* its end was noted, and is on the disk */
 	size_t sent, released; /* QoS 2: the flight is on the disk, in that state */
 	bool is_sent, is_released, is_among_dropped, found, is_aside;
+	bool is_also_acked, is_also_refused; /* its flight went on when it was given up */
 };
 
 static char *directory, *target;
@@ -157,17 +158,21 @@ static void step(void)
 		return;
 	flight = &flights[below(count < 3 ? count : 3)];
 	fate = fate_of(flight->seq);
-	if (!fate) {
+	if (!fate && flight->state != FLIGHT_GIVEN_UP) {
 		/* Its message was lost with the power, and not promised. */
 		spool_damaged(spool, flight->seq);
+	} else if (!fate) {
+		assert_true(spool_acked(spool, flight->mid));
 	} else if (how == 0) {
 		begin_end(fate, REFUSED, when);
+		fate->is_also_refused = fate->how != REFUSED;
 		assert_true(spool_refused(spool, flight->mid, 135));
 	} else if (flight->qos == 2 && flight->state == FLIGHT_SENT) {
 		assert_true(spool_released(spool, flight->mid));
 		fate->is_released = step_is_owed = true;
 	} else {
 		begin_end(fate, ACKED, when);
+		fate->is_also_acked = fate->how != ACKED;
 		assert_true(spool_acked(spool, flight->mid));
 	}
 }
@@ -347,6 +352,8 @@ static void check_sums(size_t done, const char *state)
 		least[fates[i].how] += fates[i].ended <= done && fates[i].kept <= done;
 		most[fates[i].how] += fates[i].ends < done;
 		/* The record of its earlier end may be in the sectors that are torn off. */
+		most[ACKED] += fates[i].is_also_acked;
+		most[REFUSED] += fates[i].is_also_refused;
 		dropped += fates[i].is_among_dropped;
 	}
 	hold(sums.acked - sums_before.acked >= least[ACKED], 0);

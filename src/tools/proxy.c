@@ -15,7 +15,7 @@ enum {
 /* One connection: what comes from one end goes to the other. */
 struct connection {
 	struct proxy *proxy;
-	int fds[2]; /* client, server */
+	int fds[2]; /* client, server: as enum proxy_way counts */
 	sd_event_source *sources[2];
 };
 
@@ -25,6 +25,7 @@ struct proxy {
 	int listener;
 	uint16_t port, target;
 	bool cut;
+	size_t left[2]; /* bytes that still pass to the client, to the server; 0: no limit */
 	struct connection connections[CONNECTIONS_MAX];
 };
 
@@ -73,12 +74,17 @@ static int on_data(_unused_ sd_event_source *source, int fd, _unused_ uint32_t e
 		   void *data)
 {
 	struct connection *connection = data;
-	int other = connection->fds[fd == connection->fds[0]];
+	size_t to = fd == connection->fds[0], *left = &connection->proxy->left[to];
 	char chunk[CHUNK];
 	ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+	bool is_last = n > 0 && *left && (size_t)n >= *left;
 
+	if (is_last)
+		n = *left;
+	if (n > 0 && *left)
+		*left -= n;
 	/* The other end takes it all: it reads, and these are small. */
-	if (n <= 0 || send(other, chunk, n, MSG_NOSIGNAL) != n)
+	if (n <= 0 || send(connection->fds[to], chunk, n, MSG_NOSIGNAL) != n || is_last)
 		connection_close(connection);
 	return 0;
 }
@@ -123,6 +129,11 @@ void proxy_cut(struct proxy *proxy, bool cut)
 	proxy->cut = cut;
 	for (size_t i = 0; cut && i < CONNECTIONS_MAX; i++)
 		connection_close(&proxy->connections[i]);
+}
+
+void proxy_cut_after(struct proxy *proxy, enum proxy_way way, size_t bytes)
+{
+	proxy->left[way] = bytes;
 }
 
 uint16_t proxy_port(const struct proxy *proxy)

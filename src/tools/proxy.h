@@ -21,5 +21,15 @@ uint16_t proxy_port(const struct proxy *proxy);
 /* Cuts what is connected, and whoever connects, until it is mended again. */
 void proxy_cut(struct proxy *proxy, bool cut);
 
+/*
+ * Cuts a connection behind the given number of bytes that pass that way from now on, also in
+ * the middle of a packet; once, and who connects again is connected. 0: not any more.
+ */
+enum proxy_way {
+	PROXY_TO_CLIENT,
+	PROXY_TO_SERVER,
+};
+void proxy_cut_after(struct proxy *proxy, enum proxy_way way, size_t bytes);
+
 /* A loopback TCP port that is free at this moment, or -errno. */
 int free_port(void);

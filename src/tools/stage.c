@@ -104,14 +104,24 @@ static int note_delivery(struct stage *stage, const char *topic, uint64_t seq)
 	return 0;
 }
 
-/* "TOPIC<tab>seq:NUMBER<tab>PAYLOAD"; the gateway's own status has no number. */
+/*
+ * "TOPIC<tab>seq:NUMBER<tab>PAYLOAD"; without properties the payload says the number, where it
+ * is no bare word. The gateway's own status has none.
+ */
 static int take_line(struct stage *stage, char *line)
 {
 	char *rest = line, *topic = strsep(&rest, "\t"), *properties = strsep(&rest, "\t");
 	unsigned long long seq;
+	const char *number;
 
-	if (!rest || sscanf(properties, "seq:%llu", &seq) != 1)
+	if (!rest)
 		return 0;
+	number = strstr(rest, "\"seq\":");
+	if (sscanf(properties, "seq:%llu", &seq) != 1 &&
+	    (!number || sscanf(number, "\"seq\":%llu", &seq) != 1)) {
+		stage->unnumbered += strstr(topic, "/availability") != NULL;
+		return 0;
+	}
 	if (stage->to_show) {
 		stage->to_show--;
 		printf("    %s %s\n", topic, rest);
@@ -245,7 +255,7 @@ int stage_start_broker(struct stage *stage)
 {
 	_cleanup_free_ char *conf = NULL;
 	_cleanup_close_ int log = open_log(stage, "mosquitto.log");
-	char *argv[] = { "mosquitto", "-c", NULL, NULL };
+	char *argv[] = { "mosquitto", "-c", NULL, NULL }, port[8];
 	int r;
 
 	/* Debian has it where only root's PATH looks. */
@@ -260,6 +270,12 @@ int stage_start_broker(struct stage *stage)
 	if (log < 0 || r < 0 || asprintf(&conf, "%s/mosquitto.conf", stage->directory) < 0)
 		return r < 0 ? r : -ENOMEM;
 	argv[2] = conf;
+	if (stage->node_broker) {
+		snprintf(port, sizeof(port), "%d", stage->broker_port);
+		argv[0] = "node";
+		argv[1] = (char *)stage->node_broker;
+		argv[2] = port;
+	}
 	stage->broker = stage_spawn(argv, log);
 	return stage_wait(stage, broker_listens, 0);
 }
@@ -267,10 +283,20 @@ int stage_start_broker(struct stage *stage)
 int stage_start_subscriber(struct stage *stage)
 {
 	_cleanup_close_ int out = -1;
-	char port[8];
-	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", "2",
-			 "-t", "demo/#", "-F", "%t\t%P\t%p", NULL };
+	char port[8], qos[2] = { '0' + (stage->subscriber_qos ? stage->subscriber_qos : 2) };
+	/*
+	 * Its session outlives the broker's restart, where the broker keeps sessions, and what
+	 * the broker has retained is not told again then.
+	 */
+	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", qos,
+			 "-R", "-c", "-i", "subscriber", "-t", "demo/#",
+			 "-F", "%t\t%P\t%p", "-x", "3600", NULL };
 	int fds[2];
+
+	if (stage->node_broker) {
+		argv[2] = "311";
+		argv[ARRAY_SIZE(argv) - 3] = NULL;
+	}
 
 	snprintf(port, sizeof(port), "%d", stage->broker_port);
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -347,18 +373,24 @@ static int compare_deliveries(const void *a, const void *b)
 
 int stage_count(struct stage *stage, struct stage_count *count)
 {
+	size_t size = stage->delivery_count * sizeof(*stage->deliveries);
+	_cleanup_free_ struct delivery *deliveries = malloc(size + 1);
 	struct spool_sums sums;
 	uint64_t next;
 	int r = stage_look_at_spool(stage, &sums, &next);
 
 	if (r < 0)
 		return r;
+	if (!deliveries)
+		return -ENOMEM;
 	*count = (struct stage_count){ 0 };
-	if (stage->delivery_count)
-		qsort(stage->deliveries, stage->delivery_count, sizeof(*stage->deliveries),
+	if (size) {
+		memcpy(deliveries, stage->deliveries, size);
+		qsort(deliveries, stage->delivery_count, sizeof(*deliveries),
 		      compare_deliveries);
+	}
 	for (size_t i = 0; i < stage->delivery_count; i++) {
-		const struct delivery *delivery = &stage->deliveries[i];
+		const struct delivery *delivery = &deliveries[i];
 
 		if (delivery->seq < next - sums.taken || delivery->seq >= next) {
 			count->unknown++;

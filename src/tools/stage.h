@@ -26,6 +26,9 @@ struct stage {
 	const char *maps;    /* directory of the device maps */
 	const char *broker_group;   /* more settings of the gateway's broker group; NULL */
 	const char *mosquitto_conf; /* more lines of Mosquitto's settings; NULL */
+	unsigned subscriber_qos;    /* most of a delivery; 0: 2 */
+	/* A broker that node runs, called with its port; it speaks MQTT 3.1.1. NULL: Mosquitto. */
+	const char *node_broker;
 	char directory[64];
 	sd_event *loop;
 	struct simulator *simulator;
@@ -41,6 +44,7 @@ struct stage {
 	struct delivery *deliveries; /* in the order in which they came */
 	size_t delivery_count, delivery_room;
 	uint64_t readings;           /* of these */
+	uint64_t unnumbered;         /* announcements under MQTT 3.1.1, which say no number */
 	unsigned to_show;            /* deliveries to be printed */
 };
 

@@ -35,7 +35,7 @@ int flight_decode(const uint8_t *bytes, struct flight *flight)
 		.time_ms = get_u64(bytes + 24),
 	};
 	if (flight->mid == 0 || flight->qos < 1 || flight->qos > 2 ||
-	    flight->state > FLIGHT_AGAIN || flight->clock > CLOCK_ESTIMATED ||
+	    flight->state > FLIGHT_GIVEN_UP || flight->clock > CLOCK_ESTIMATED ||
 	    !is_wall_time(flight->time_ms))
 		return -EBADMSG;
 	return 0;

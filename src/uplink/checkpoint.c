@@ -111,7 +111,8 @@ static int decode_flights(struct ledger *ledger, struct input *in)
 		int r = flight_decode(in->bytes, &flight);
 
 		if (r == 0 && (flight.seq >= ledger->next_seq ||
-			       ledger_is_finished(ledger, flight.seq)))
+			       ledger_is_finished(ledger, flight.seq) !=
+				       (flight.state == FLIGHT_GIVEN_UP)))
 			r = -EBADMSG;
 		if (r == 0)
 			r = ledger_add_flight(ledger, &flight);

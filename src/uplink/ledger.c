@@ -78,22 +78,41 @@ struct flight *ledger_flights(const struct ledger *ledger)
 	return ledger->flights ? ledger->flights + ledger->flight_first : NULL;
 }
 
-/* A flight whose message is finished is over; mostly it is the first one. */
-static void remove_finished_flights(struct ledger *ledger, uint64_t from, uint64_t to)
+/* The message's flight is over; mostly it is the first one. */
+static void remove_flight(struct ledger *ledger, uint64_t seq)
 {
 	struct flight *flights = ledger_flights(ledger);
 	size_t kept = 0;
 
-	if (!ledger->flight_count || from > ledger->newest_flight)
+	if (!ledger->flight_count || seq > ledger->newest_flight)
 		return;
-	if (from == to && flights[0].seq == from) {
+	if (flights[0].seq == seq) {
 		ledger->flight_count--;
 		ledger->flight_first = ledger->flight_count ? ledger->flight_first + 1 : 0;
 		return;
 	}
 	for (size_t i = 0; i < ledger->flight_count; i++)
-		if (flights[i].seq < from || flights[i].seq > to)
+		if (flights[i].seq != seq)
 			flights[kept++] = flights[i];
+	ledger->flight_count = kept;
+}
+
+/* Only what the broker may hold an identifier of flies on. */
+static void give_up_flights(struct ledger *ledger, uint64_t from, uint64_t to)
+{
+	struct flight *flights = ledger_flights(ledger);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ledger->flight_count; i++) {
+		struct flight flight = flights[i];
+
+		if (flight.seq >= from && flight.seq <= to) {
+			if (flight.qos != 2 || flight.state == FLIGHT_AGAIN)
+				continue;
+			flight.state = FLIGHT_GIVEN_UP;
+		}
+		flights[kept++] = flight;
+	}
 	ledger->flight_count = kept;
 }
 
@@ -116,7 +135,6 @@ ssize_t ledger_finish(struct ledger *ledger, uint64_t from, uint64_t to)
 		from = ledger->oldest_seq;
 	if (from > to)
 		return 0;
-	remove_finished_flights(ledger, from, to);
 	if (finish_oldest(ledger, from, to))
 		return 1;
 
@@ -233,7 +251,7 @@ int ledger_add_flight(struct ledger *ledger, const struct flight *flight)
 
 	if (r < 0)
 		return r;
-	remove_finished_flights(ledger, flight->seq, flight->seq);
+	remove_flight(ledger, flight->seq);
 	ledger_flights(ledger)[ledger->flight_count++] = *flight;
 	ledger->last_mid = flight->mid;
 	if (flight->seq > ledger->newest_flight)
@@ -243,7 +261,10 @@ int ledger_add_flight(struct ledger *ledger, const struct flight *flight)
 
 int ledger_acked(struct ledger *ledger, uint64_t seq)
 {
-	ssize_t n = ledger_finish(ledger, seq, seq);
+	ssize_t n;
+
+	remove_flight(ledger, seq);
+	n = ledger_finish(ledger, seq, seq);
 
 	if (n > 0)
 		ledger->acked += n;
@@ -252,7 +273,10 @@ int ledger_acked(struct ledger *ledger, uint64_t seq)
 
 int ledger_refused(struct ledger *ledger, uint64_t seq)
 {
-	ssize_t n = ledger_finish(ledger, seq, seq);
+	ssize_t n;
+
+	remove_flight(ledger, seq);
+	n = ledger_finish(ledger, seq, seq);
 
 	if (n > 0)
 		ledger->refused += n;
@@ -300,6 +324,7 @@ int ledger_dropped(struct ledger *ledger, const struct loss *loss)
 
 	if (!trim(ledger, &exact))
 		return 0;
+	give_up_flights(ledger, exact.from, exact.to);
 	n = ledger_finish(ledger, exact.from, exact.to);
 	if (n <= 0)
 		return n;

@@ -16,6 +16,7 @@ enum flight_state {
 	FLIGHT_SENT,     /* PUBLISH may have left; nothing came back */
 	FLIGHT_RELEASED, /* QoS 2: PUBREC came; PUBREL may have left */
 	FLIGHT_AGAIN,    /* the broker forgot the session: to be published anew */
+	FLIGHT_GIVEN_UP, /* QoS 2: its message is given up, and the broker may hold its mid */
 };
 
 struct flight {
@@ -90,7 +91,7 @@ void ledger_done(struct ledger *ledger);
  */
 bool ledger_is_plausible(const struct ledger *ledger, uint64_t seq);
 bool ledger_is_finished(const struct ledger *ledger, uint64_t seq);
-/* Marks numbers as finished; how many were not before, or -ENOMEM. */
+/* Marks numbers as finished, whatever flies; how many were not before, or -ENOMEM. */
 ssize_t ledger_finish(struct ledger *ledger, uint64_t from, uint64_t to) _must_check_;
 struct spool_sums ledger_sums(const struct ledger *ledger);
 /* Waiting messages among these numbers; of all of them ledger_sums() has to say the same. */
@@ -110,7 +111,11 @@ int ledger_add_flight(struct ledger *ledger, const struct flight *flight) _must_
  */
 int ledger_acked(struct ledger *ledger, uint64_t seq) _must_check_;
 int ledger_refused(struct ledger *ledger, uint64_t seq) _must_check_;
-/* The unfinished among from … to are given up and counted in `loss` (its count is ignored). */
+/*
+ * The unfinished among from … to are given up and counted in `loss` (its count is ignored).
+ * Flights of QoS 2 stay until the handshake is over: a new message under an identifier that the
+ * broker still holds would be taken for a repeat, and thrown away.
+ */
 int ledger_dropped(struct ledger *ledger, const struct loss *loss) _must_check_;
 /* `loss->count` messages were taken and given up that never had a number. */
 void ledger_lost(struct ledger *ledger, const struct loss *loss);

@@ -78,7 +78,7 @@ static int replay_seqs(struct ledger *ledger, const struct record *record)
 		if (r < 0)
 			return r;
 		flight = ledger_flight_by_seq(ledger, seq);
-		if (flight)
+		if (flight && flight->state != FLIGHT_GIVEN_UP)
 			flight->state = FLIGHT_RELEASED;
 	}
 	return 0;

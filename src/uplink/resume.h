@@ -16,6 +16,10 @@
  *                   ── PUBREL(mid) ──────────▶     FLIGHT_RELEASED: the broker has it, and
  *              done ◀─ PUBCOMP(mid) ──────────     may have passed it on: PUBREL only.
  *
+ *     journal: dropped                             FLIGHT_GIVEN_UP: the message is finished,
+ *                   ── PUBREL(mid) ──────────▶     and the broker may hold the mid: PUBREL
+ *              done ◀─ PUBCOMP(mid) ──────────     only, which is answered in any case.
+ *
  * A note is on disk before the packet below it leaves. libmosquitto gives out packet
  * identifiers by counting, 1 to 65,535 and round again, and a publish that fails for want of
  * a connection uses one up; so a new client is brought to any identifier by burning those

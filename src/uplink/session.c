@@ -65,6 +65,7 @@ struct session {
 	sd_event_source *event_source, *socket_source, *timer;
 	uint32_t socket_events; /* what socket_source waits for */
 	uint64_t link_since_us;
+	unsigned silent_ticks; /* in which nothing came */
 	unsigned attempts; /* without success */
 	bool taken_over;   /* by another client with our id */
 	struct will will;
@@ -74,6 +75,7 @@ struct session {
 
 	/* what this link's broker allows */
 	unsigned window;   /* most messages in flight on this link */
+	uint16_t keepalive_s;
 	uint8_t max_qos;
 	bool retains;
 	uint64_t again_us; /* what it did not want now is published again; 0: nothing is */
@@ -83,6 +85,7 @@ struct session {
 	const char *refused_why;  /* the last of them */
 
 	uint16_t last_mid; /* where the client's counter stands */
+	uint16_t pubrec;   /* PUBREC came for it, and may still turn out to say no; 0: none */
 	bool watches_log;  /* for PUBREC */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
@@ -306,6 +309,18 @@ bool session_is_busy(const struct session *session)
 
 /* --- what the broker answers --- */
 
+/*
+ * PUBREC is in the log before it is known what it says. Where it says no, on_publish() is told at
+ * once, and the handshake is over; noted as received, it would be resumed with PUBREL after a
+ * crash, and the message be lost.
+ */
+static void note_pubrec(struct session *session)
+{
+	if (session->pubrec)
+		spool_released(session->spool, session->pubrec);
+	session->pubrec = 0;
+}
+
 static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, int reason,
 		       _unused_ const mosquitto_property *properties)
 {
@@ -313,6 +328,9 @@ static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, i
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
+	if (session->pubrec == mid && answer_to_publish(reason) != ANSWER_TAKEN)
+		session->pubrec = 0;
+	note_pubrec(session);
 	switch (answer_to_publish(reason)) {
 	case ANSWER_TAKEN:
 		break;
@@ -354,9 +372,11 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 		return;
 	switch (pubrec_parse(line, &mid)) {
 	case PUBREC_RECEIVED:
-		spool_released(session->spool, mid);
+		note_pubrec(session);
+		session->pubrec = mid;
 		break;
 	case PUBCOMP_RECEIVED:
+		note_pubrec(session);
 		spool_acked(session->spool, mid);
 		break;
 	case PUBREC_OTHER:
@@ -365,8 +385,9 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 }
 
 /*
- * PUBREL for what the client of an earlier link had PUBREC for. The library knows nothing of
- * it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
+ * PUBREL for what the client of an earlier link had PUBREC for, and for what is given up: be it
+ * that the broker has it or not, it holds its identifier no longer then. The library knows
+ * nothing of it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
  *
  *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
  */
@@ -390,7 +411,8 @@ static void resume_released(struct session *session)
 	const struct flight *flights = spool_flights(session->spool, &count);
 
 	for (size_t i = 0; i < count; i++)
-		if (flights[i].state == FLIGHT_RELEASED &&
+		if ((flights[i].state == FLIGHT_RELEASED ||
+		     flights[i].state == FLIGHT_GIVEN_UP) &&
 		    send_pubrel(session, flights[i].mid) < 0)
 			session->lost = MOSQ_ERR_CONN_LOST;
 }
@@ -406,6 +428,9 @@ static void read_limits(struct session *session, const mosquitto_property *prope
 	uint16_t receive_maximum;
 	uint8_t max_qos, retains = 1;
 
+	session->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
+	mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE,
+				      &session->keepalive_s, false);
 	session->window = broker->inflight;
 	session->max_qos = 2;
 	if (mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM,
@@ -586,8 +611,11 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 	 * errno says EAGAIN, also where that is left over from before.
 	 */
 	errno = 0;
+	if (events & EPOLLIN)
+		session->silent_ticks = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		note_result(session, mosquitto_loop_read(session->client, 1));
+	note_pubrec(session);
 	return 0;
 }
 
@@ -608,10 +636,25 @@ void session_write(struct session *session)
 	deal_with_loss(session);
 }
 
+/*
+ * The library pings when a keepalive has passed in silence, and waits another one for the
+ * answer. A link is lost when a broker would say so too: after one and a half. Ticks are
+ * counted, not time, in which we may not have looked.
+ */
+static bool is_silent(const struct session *session)
+{
+	return session->link == LINK_UP && session->keepalive_s &&
+	       (uint64_t)session->silent_ticks * TICK_US >
+		       session->keepalive_s * USEC_PER_SEC * 3 / 2;
+}
+
 /* Keepalive, and a broker that never answers. */
 static void tick(struct session *session)
 {
 	note_result(session, mosquitto_loop_misc(session->client));
+	session->silent_ticks++;
+	if (is_silent(session))
+		note_result(session, MOSQ_ERR_KEEPALIVE);
 	tell_refusals(session);
 	if (session->link == LINK_OPENING &&
 	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
@@ -788,8 +831,8 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 		r = sd_event_add_io(loop, &session->event_source, session->event, EPOLLIN,
 				    on_connected, session);
 	if (r >= 0)
-		r = sd_event_add_time(loop, &session->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
-				      session);
+		r = sd_event_add_time(loop, &session->timer, CLOCK_MONOTONIC, 0, TICK_US / 50,
+				      on_timer, session);
 	if (r < 0) {
 		session_free(session);
 		return r;

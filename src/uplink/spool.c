@@ -256,7 +256,6 @@ struct spool_state spool_state(const struct spool *spool)
 	struct spool_state state = {
 		.segment_bytes = slots->count ? slots->slots[0].size : 0,
 		.damaged_files = slots->damaged,
-		.in_flight = spool->ledger.flight_count,
 		.kept = spool->refused.count,
 		.kept_damaged = spool->refused.damaged,
 		.boot = boot ? boot->number : 0,
@@ -267,6 +266,8 @@ struct spool_state spool_state(const struct spool *spool)
 	};
 
 	memcpy(state.id, slots->spool, sizeof(state.id));
+	for (size_t i = 0; i < spool->ledger.flight_count; i++)
+		state.in_flight += ledger_flights(&spool->ledger)[i].state != FLIGHT_GIVEN_UP;
 	for (size_t i = 0; i < slots->count; i++) {
 		state.disk_bytes += slots->slots[i].size;
 		/* To an onlooker all are in use that ever were. */

@@ -52,7 +52,7 @@ bool spool_note_clock(struct spool *spool);
 void spool_expire(struct spool *spool);
 /*
  * Gives up the waiting messages among these numbers, by hand; how many those were. One that is
- * in flight may be delivered all the same.
+ * in flight may be delivered all the same, and with QoS 2 its flight goes on as FLIGHT_GIVEN_UP.
  */
 uint64_t spool_drop(struct spool *spool, uint64_t from, uint64_t to);
 
@@ -101,7 +101,7 @@ bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
 bool spool_again(struct spool *spool, uint16_t mid);
 /*
  * The session is gone: flights that are released, or with `all` all that are not finished,
- * are to be published anew. How many of them were released.
+ * are to be published anew, and those that are given up are over. How many were released.
  */
 size_t spool_forget_flights(struct spool *spool, bool all);
 /*
@@ -157,7 +157,7 @@ struct spool_state {
 	size_t segments;                 /* in use */
 	uint32_t segment_bytes;          /* size of one; 0: there is none */
 	size_t damaged_files;            /* segment files whose header is damaged */
-	size_t in_flight;
+	size_t in_flight;                /* of the messages that wait */
 	uint64_t kept;         /* messages that are set aside */
 	uint32_t kept_damaged; /* bytes of their file that are damaged */
 	uint32_t boot;       /* boots of the machine that it has seen */

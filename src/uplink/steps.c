@@ -97,7 +97,8 @@ bool spool_released(struct spool *spool, uint16_t mid)
 
 	if (!flight || flight->qos != 2)
 		return false;
-	if (flight->state != FLIGHT_RELEASED) {
+	/* PUBREL is what one that is given up waits for in any case. */
+	if (flight->state == FLIGHT_SENT) {
 		flight->state = FLIGHT_RELEASED;
 		note_seq(spool, &spool->released, flight->seq);
 	}
@@ -200,23 +201,32 @@ bool spool_again(struct spool *spool, uint16_t mid)
 {
 	struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
 
-	if (flight)
-		flight->state = FLIGHT_AGAIN;
-	return flight;
+	if (!flight)
+		return false;
+	if (flight->state == FLIGHT_GIVEN_UP) {
+		spool_finished(spool, flight->seq);
+		return false;
+	}
+	flight->state = FLIGHT_AGAIN;
+	return true;
 }
 
 size_t spool_forget_flights(struct spool *spool, bool all)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < spool->ledger.flight_count; i++) {
+	for (size_t i = 0; i < spool->ledger.flight_count;) {
 		struct flight *flight = &ledger_flights(&spool->ledger)[i];
 
+		if (flight->state == FLIGHT_GIVEN_UP) {
+			spool_finished(spool, flight->seq);
+			continue;
+		}
 		if (flight->state == FLIGHT_RELEASED)
 			count++;
-		else if (!all)
-			continue;
-		flight->state = FLIGHT_AGAIN;
+		if (flight->state == FLIGHT_RELEASED || all)
+			flight->state = FLIGHT_AGAIN;
+		i++;
 	}
 	return count;
 }
