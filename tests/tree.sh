@@ -62,8 +62,9 @@ rooms_seen_from() {
 	bridge) echo base config ;;
 	drivers) echo base config bridge field/driver.h ;;
 	field | uplink) echo base config bridge drivers ;;
-	daemon) echo base config bridge drivers field uplink ;;
-	tools | main) echo base config bridge drivers field uplink daemon tools ;;
+	report) echo base config bridge drivers field uplink ;;
+	daemon) echo base config bridge drivers field uplink report ;;
+	tools | main) echo base config bridge drivers field uplink report daemon tools ;;
 	esac
 }
 

@@ -105,7 +105,7 @@ static int open_either(const struct spool_cli *cli, struct drop *drop)
 
 	if (r != -EBUSY)
 		return r;
-	drop->control = control_connect(conf.directory);
+	drop->control = control_connect(conf.directory, "control");
 	if (drop->control == -ENOENT || drop->control == -ECONNREFUSED)
 		return -EBUSY;
 	return drop->control < 0 ? drop->control : 0;
