@@ -105,7 +105,7 @@ static void write_map(const char *name, const char *text)
 /* A gateway with one bus file for each wire; maps of the test's own stand in front. */
 static void start_gateway(const char *const *buses)
 {
-	_cleanup_free_ char *own = NULL, *buses_directory = NULL;
+	_cleanup_free_ char *buses_directory = NULL;
 
 	assert_true(asprintf(&buses_directory, "%s/buses", stage.directory) > 0);
 	assert_int_equal(stage_start_broker(&stage), 0);

@@ -74,7 +74,7 @@ static int finish(pid_t pid, int from)
 }
 
 /* `postbus spool WORDS --directory …`, words apart by blanks: the exit status. */
-static int run_on(const char *where, const char *format, va_list arguments)
+static _printf_(2, 0) int run_on(const char *where, const char *format, va_list arguments)
 {
 	char words[256], *argv[20] = { getenv("POSTBUS"), "spool" }, *rest = words;
 	size_t argc = 2;
@@ -205,6 +205,18 @@ static void send_next(uint16_t mid)
 		.mid = mid, .qos = 1, .time_ms = message.time_ms,
 	};
 	assert_int_equal(spool_sent(spool, &flight), 0);
+}
+
+/* What goes out next is refused by the broker; its number. */
+static uint64_t refuse_next(uint16_t mid)
+{
+	uint64_t seq;
+	size_t count;
+
+	send_next(mid);
+	seq = spool_flights(spool, &count)[0].seq;
+	assert_true(spool_refused(spool, mid, 0x87));
+	return seq;
 }
 
 /* Six messages: one acknowledged, one in flight, one dropped, three waiting. Of the first. */
@@ -695,6 +707,167 @@ static void drop_as_root_keeps_the_owner(void **state)
 	assert_true(count >= 2);
 }
 
+/* --- what was set aside --- */
+
+/* Six messages, of which the broker refused four. The first. */
+static uint64_t make_refused(void)
+{
+	uint64_t first;
+
+	open_spool();
+	first = append(0);
+	for (unsigned i = 1; i < 6; i++)
+		append(i);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(refuse_next(1 + i) == first + i);
+	commit();
+	return first;
+}
+
+static void assert_kept(uint64_t count)
+{
+	cJSON *json;
+
+	assert_int_equal(run("status --json"), 0);
+	json = line(0);
+	assert_int_equal(number(json, "kept"), count);
+	cJSON_Delete(json);
+	assert_int_equal(run("verify"), 0);
+	look();
+}
+
+static void assert_refused_is_told(uint64_t first)
+{
+	cJSON *json;
+
+	assert_int_equal(run("status"), 0);
+	assert_has("set aside     4  (4 are kept)");
+	assert_int_equal(run("list --refused"), 0);
+	assert_int_equal(lines(), 5);
+	assert_has("refused");
+	assert_has("barn/meter  (0x87 not authorized)");
+	assert_int_equal(run("list --refused --from %" PRIu64 " --limit 2 --json", first + 1), 0);
+	assert_int_equal(lines(), 2);
+	json = line(1);
+	assert_true(number(json, "seq") == first + 2);
+	assert_string_equal(word(json, "state"), "refused");
+	assert_int_equal(number(json, "reason"), 0x87);
+	assert_string_equal(word(json, "why"), "not authorized");
+	cJSON_Delete(json);
+	assert_int_equal(run("list --refused --to %" PRIu64, first + 1), 0);
+	assert_int_equal(lines(), 3);
+	assert_int_equal(run("export --refused --topic barn/#"), 0);
+	assert_int_equal(lines(), 4);
+	json = line(3);
+	assert_non_null(strstr(word(json, "payload"), "\"n\":3}"));
+	cJSON_Delete(json);
+	assert_int_equal(run("list"), 0);
+	assert_int_equal(lines(), 3);
+	assert_int_equal(run("show %" PRIu64, first), 0);
+	assert_has("reason   0x87, not authorized");
+	assert_has("\"n\":0}");
+	assert_kept(4);
+	assert_has("4 messages are set aside");
+}
+
+static void refused_is_listed(void **state)
+{
+	uint64_t first = make_refused();
+
+	(void)state;
+	assert_refused_is_told(first);
+	close_spool();
+	assert_refused_is_told(first);
+}
+
+static void retry_on_a_spool_that_rests(void **state)
+{
+	uint64_t first = make_refused();
+	cJSON *json;
+
+	(void)state;
+	assert_int_equal(run("retry --all"), EX_TEMPFAIL);
+	close_spool();
+	assert_int_equal(run("retry %" PRIu64, first + 4), EXIT_NOT_SO);
+	assert_has("none of them is set aside");
+	assert_int_equal(run("retry %" PRIu64, first + 1), 0);
+	assert_has("1 messages will be sent again");
+	assert_int_equal(look().waiting, 3);
+	assert_int_equal(look().taken, 7);
+	assert_kept(3);
+	assert_int_equal(run("list --json --from %" PRIu64, first + 6), 0);
+	json = line(0);
+	assert_true(number(json, "seq") == first + 6);
+	cJSON_Delete(json);
+	assert_int_equal(run("retry %" PRIu64 "-%" PRIu64, first, first + 2), 0);
+	assert_has("2 messages will be sent again");
+	assert_int_equal(run("retry --all"), 0);
+	assert_has("1 messages will be sent again");
+	assert_kept(0);
+	assert_int_equal(look().waiting, 6);
+	assert_int_equal(look().refused, 4);
+	assert_int_equal(run("retry --all"), EXIT_NOT_SO);
+}
+
+static void refused_is_dropped_by_hand(void **state)
+{
+	uint64_t first = make_refused();
+	const struct loss *loss;
+
+	(void)state;
+	close_spool();
+	assert_int_equal(run("drop --refused --all"), EXIT_WRONG_USAGE);
+	assert_kept(4);
+	assert_int_equal(run("drop --refused --yes %" PRIu64, first + 1), 0);
+	assert_has("1 messages given up");
+	assert_int_equal(run("drop --refused --yes %" PRIu64, first + 1), EXIT_NOT_SO);
+	assert_kept(3);
+	assert_int_equal(run("drop --refused --yes --all"), 0);
+	assert_kept(0);
+	assert_int_equal(look().waiting, 2);
+	assert_int_equal(look().refused, 0);
+	assert_int_equal(look().given_up[LOSS_USER], 4);
+	open_spool();
+	loss = spool_loss(spool);
+	assert_non_null(loss);
+	assert_int_equal(loss->count, 4);
+	assert_true(loss->from == first && loss->to == first + 3);
+}
+
+/* The spool keeps what waits: what is set aside stays so. */
+static void retry_does_not_push_out_what_waits(void **state)
+{
+	uint64_t waiting;
+
+	(void)state;
+	make_refused();
+	conf.when_full = DROP_NEWEST;
+	close_spool();
+	open_spool();
+	append_until_full(1000);
+	append_until_full(10);
+	close_spool();
+	waiting = look().waiting;
+	assert_int_equal(run("retry --all"), EXIT_NOT_SO);
+	assert_has("the spool is full: 4 are set aside still");
+	assert_int_equal(look().waiting, waiting);
+	assert_kept(4);
+}
+
+static void verify_tells_what_is_damaged_of_it(void **state)
+{
+	(void)state;
+	make_refused();
+	close_spool();
+	flip("refused", 64 + 100);
+	assert_int_equal(run("verify"), EXIT_NOT_SO);
+	assert_has("refused: ");
+	assert_has("3 messages are set aside");
+	assert_int_equal(run("retry --all"), 0);
+	assert_has("3 messages will be sent again");
+	assert_int_equal(run("verify"), 0);
+}
+
 /* A process has the spool and can't be asked. */
 static void drop_from_a_spool_that_is_taken(void **state)
 {
@@ -749,11 +922,12 @@ static int run_alone(const char *format, ...)
 
 static void wrong_usage_is_told(void **state)
 {
-	static const char *const verbs[] = { "status", "list", "show", "export", "verify", "drop" };
+	static const char *const verbs[] = { "status", "list", "show", "export", "verify", "retry",
+					     "drop" };
 	static const char *const wrong[] = {
 		"nonsense", "status --yes", "list --from x", "list --limit -1", "list 17", "show",
 		"export --json", "verify 1", "drop", "drop --all 17", "drop --yes 3-2",
-		"drop --yes 1-x", "status -c /dev/null", "list --from",
+		"drop --yes 1-x", "retry", "retry --all 17", "retry --yes 17", "status -c /dev/null", "list --from",
 	};
 
 	(void)state;
@@ -953,6 +1127,11 @@ int main(void)
 		spool_test(drop_does_not_hide_a_loss),
 		spool_test(drop_from_a_full_spool),
 		spool_test(drop_as_root_keeps_the_owner),
+		spool_test(refused_is_listed),
+		spool_test(retry_on_a_spool_that_rests),
+		spool_test(refused_is_dropped_by_hand),
+		spool_test(retry_does_not_push_out_what_waits),
+		spool_test(verify_tells_what_is_damaged_of_it),
 		spool_test(drop_from_a_spool_that_is_taken),
 		spool_test(drop_asks_on_a_terminal),
 		spool_test(wrong_usage_is_told),

@@ -51,7 +51,7 @@ static struct fate {
 static uint64_t first_seq, refused;
 static size_t fate_count;
 
-static int run(const char *format, ...)
+static _printf_(1, 2) int run(const char *format, ...)
 {
 	char *command;
 	va_list list;

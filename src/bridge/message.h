@@ -37,6 +37,7 @@ struct message {
 	uint64_t boottime_us;
 	int64_t wall_ms;
 	bool wall_synced;
+	bool retried;          /* taken in anew, by hand, after the broker had refused it */
 	uint32_t boot;         /* which boot of the machine, as the spool counts them */
 	int64_t time_ms;       /* what the payload says; set by the spool, … */
 	enum clock_mark clock; /* … as this */

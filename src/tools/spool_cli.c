@@ -21,13 +21,15 @@ static const struct option options[] = {
 	{ "to", required_argument, NULL, 'T' },
 	{ "limit", required_argument, NULL, 'l' },
 	{ "yes", no_argument, NULL, 'y' },
+	{ "refused", no_argument, NULL, 'r' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
 
-#define SELECTION_USAGE "[--all] [--topic FILTER] [--from SEQ] [--to SEQ] [--limit N]"
+#define SELECTION_USAGE "[--all|--refused] [--topic FILTER] [--from SEQ] [--to SEQ] [--limit N]"
 #define SELECTION_HELP                                                                    \
 	"  --all              also those that are finished and still stand in a file\n"   \
+	"  --refused          those that the broker refused and that are set aside\n"     \
 	"  --topic FILTER     of these topics, as MQTT has it: barn/+/voltage, barn/#\n"  \
 	"  --from, --to SEQ   of these sequence numbers, ends included\n"                 \
 	"  --limit N          the first N only\n"
@@ -48,26 +50,31 @@ static const struct spool_verb {
 	{ "list", SELECTION_USAGE " [--json]", "one line a message that waits",
 	  SELECTION_HELP
 	  "  --json             as JSON, one object a line\n",
-	  "jatfTl", NULL, spool_cli_list },
+	  "jartfTl", NULL, spool_cli_list },
 	{ "show", "SEQ [--json]", "one message whole",
 	  "  --json             as JSON\n",
 	  "j", "SEQ", spool_cli_show },
 	{ "export", SELECTION_USAGE, "messages with their payloads, as JSON, one a line",
 	  SELECTION_HELP,
-	  "atfTl", NULL, spool_cli_export },
+	  "artfTl", NULL, spool_cli_export },
 	{ "verify", "", "reads each record, checks checksums and sums",
 	  "", "", NULL, spool_cli_verify },
-	{ "drop", "SEQ|FROM-TO|--all [--yes]", "gives messages up that wait",
+	{ "retry", "SEQ|FROM-TO|--all", "sends again what the broker refused",
+	  "  --all              all that is set aside\n",
+	  "a", "SEQ|FROM-TO", spool_cli_retry },
+	{ "drop", "[--refused] SEQ|FROM-TO|--all [--yes]", "gives messages up that wait",
 	  "  --all              all that wait\n"
+	  "  --refused          of those that are set aside, in place of those that wait\n"
 	  "  --yes              do not ask\n",
-	  "ay", "SEQ|FROM-TO", spool_cli_drop },
+	  "ary", "SEQ|FROM-TO", spool_cli_drop },
 };
 
 static void usage(FILE *out)
 {
 	fputs("usage: postbus spool VERB [OPTION...]\n"
 	      "\n"
-	      "Looks at the spool of a running or a stopped gateway; drop alone changes it.\n\n",
+	      "Looks at the spool of a running or a stopped gateway; retry and drop alone change\n"
+	      "it.\n\n",
 	      out);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		fprintf(out, "  %-7s %s\n", verbs[i].name, verbs[i].summary);
@@ -178,6 +185,9 @@ static int set_option(struct spool_cli *cli, int option, const char *value)
 		return 0;
 	case 'y':
 		cli->yes = true;
+		return 0;
+	case 'r':
+		cli->refused = true;
 		return 0;
 	case 't':
 		cli->topic = value;

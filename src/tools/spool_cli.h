@@ -16,7 +16,7 @@ struct spool_cli {
 	const struct spool_verb *verb;
 	/* What was said, or what holds where nothing was. */
 	const char *config, *directory, *topic, *argument; /* NULL: none */
-	bool json, all, yes;
+	bool json, all, yes, refused;
 	uint64_t from, to, limit;
 
 	struct conf *loaded;    /* NULL: the directory was said */
@@ -30,6 +30,7 @@ int spool_cli_list(struct spool_cli *cli);
 int spool_cli_show(struct spool_cli *cli);
 int spool_cli_export(struct spool_cli *cli);
 int spool_cli_verify(struct spool_cli *cli);
+int spool_cli_retry(struct spool_cli *cli);
 int spool_cli_drop(struct spool_cli *cli);
 
 /* Says on standard error what is wrong with the spool, and returns `status`. */

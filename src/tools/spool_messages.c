@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool_messages.c - `postbus spool list`, `show` and `export`: the messages themselves. */
 #include "tools/spool_cli.h"
+#include "uplink/answer.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -46,7 +47,7 @@ static bool is_selected(const struct spool_cli *cli, const struct spool_entry *e
 {
 	const struct message *message = &entry->message;
 
-	return (entry->waits || cli->all) &&
+	return (entry->waits || entry->refused || cli->all) &&
 	       (!cli->topic ||
 		topic_matches(cli->topic, message->topic, message->topic_length));
 }
@@ -57,8 +58,11 @@ static bool take_message(void *data, const struct spool_entry *entry)
 	const struct spool_cli *cli = reader->cli;
 	struct text payload = { .data = reader->payload, .size = PAYLOAD_MAX };
 
-	if (entry->message.seq > cli->to || reader->count >= cli->limit)
+	if (reader->count >= cli->limit)
 		return false;
+	/* What is set aside stands in the order in which it was refused. */
+	if (entry->message.seq > cli->to)
+		return entry->refused;
 	if (!is_selected(cli, entry))
 		return true;
 	reader->count++;
@@ -76,9 +80,9 @@ static int read_messages(struct spool_cli *cli, struct reader *reader)
 	int r;
 
 	spool_range(cli->spool, &oldest, &next);
-	if (!cli->all && walk.from < oldest)
+	if (!cli->all && !cli->refused && walk.from < oldest)
 		walk.from = oldest;
-	r = spool_walk(cli->spool, &walk);
+	r = cli->refused ? spool_walk_refused(cli->spool, &walk) : spool_walk(cli->spool, &walk);
 	if (r < 0)
 		return spool_cli_explain(cli, r);
 	if (walk.damaged)
@@ -107,9 +111,17 @@ static const char *state_word(const struct spool_entry *entry)
 		[FLIGHT_SENT] = "sent", [FLIGHT_RELEASED] = "released", [FLIGHT_AGAIN] = "again",
 	};
 
+	if (entry->refused)
+		return "refused";
 	if (!entry->waits)
 		return "finished";
 	return entry->flight ? words[entry->flight->state] : "waiting";
+}
+
+static void add_reason(cJSON *json, unsigned reason)
+{
+	cJSON_AddNumberToObject(json, "reason", reason);
+	cJSON_AddStringToObject(json, "why", answer_words(reason));
 }
 
 static cJSON *message_json(const struct reader *reader, const struct spool_entry *entry)
@@ -130,6 +142,8 @@ static cJSON *message_json(const struct reader *reader, const struct spool_entry
 	cJSON_AddStringToObject(json, "state", state_word(entry));
 	if (entry->flight)
 		cJSON_AddNumberToObject(json, "mid", entry->flight->mid);
+	if (entry->refused)
+		add_reason(json, entry->reason);
 	cJSON_AddStringToObject(json, "topic", topic);
 	cJSON_AddNumberToObject(json, "size", reader->payload_length);
 	return json;
@@ -164,11 +178,13 @@ static bool print_line(struct reader *reader, const struct spool_entry *entry)
 	if (reader->count == 1)
 		printf("%-17s%-25s %s  %-8s %5s  %s\n", "seq", "time", "qos", "state", "size",
 		       "topic");
-	return printf("%-16" PRIu64 " %s%c %u    %-8s %5zu  %.*s\n", message->seq,
-		      spool_cli_time(message->time_ms, time),
-		      message->clock == CLOCK_RIGHT ? ' ' : '?', message->qos,
-		      state_word(entry), reader->payload_length, message->topic_length,
-		      message->topic) > 0;
+	printf("%-16" PRIu64 " %s%c %u    %-8s %5zu  %.*s", message->seq,
+	       spool_cli_time(message->time_ms, time),
+	       message->clock == CLOCK_RIGHT ? ' ' : '?', message->qos, state_word(entry),
+	       reader->payload_length, message->topic_length, message->topic);
+	if (entry->refused)
+		printf("  (0x%02X %s)", entry->reason, answer_words(entry->reason));
+	return putchar('\n') != EOF;
 }
 
 /* What a terminal would not only show is shown as \xNN. */
@@ -205,6 +221,8 @@ static bool print_whole(struct reader *reader, const struct spool_entry *entry)
 	printf("state    %s\n", state_word(entry));
 	if (entry->flight)
 		printf("mid      %u\n", entry->flight->mid);
+	if (entry->refused)
+		printf("reason   0x%02X, %s\n", entry->reason, answer_words(entry->reason));
 	printf("payload  %zu bytes\n\n", reader->payload_length);
 	print_payload(reader->payload, reader->payload_length);
 	return true;
@@ -235,8 +253,11 @@ int spool_cli_show(struct spool_cli *cli)
 	reader->cli = cli;
 	reader->print = cli->json ? print_whole_json : print_whole;
 	cli->from = cli->to = seq;
-	cli->all = true;
+	cli->all = cli->refused = true;
 	status = read_messages(cli, reader);
+	cli->refused = false;
+	if (!status && !reader->count)
+		status = read_messages(cli, reader);
 	if (status || reader->count)
 		return status;
 	return spool_cli_fail(cli, EXIT_NOT_SO, "there is no message %" PRIu64, seq);

@@ -70,8 +70,10 @@ static void print_sums(const struct status *status)
 	printf("%-14s%" PRIu64, "waiting", sums->waiting);
 	if (status->state.in_flight)
 		printf("  (%zu in flight)", status->state.in_flight);
-	printf("\n%-14s%" PRIu64 "\n", "set aside", sums->refused);
-	printf("%-14s%" PRIu64, "dropped", sums->dropped);
+	printf("\n%-14s%" PRIu64, "set aside", sums->refused);
+	if (sums->refused)
+		printf("  (%" PRIu64 " are kept)", status->state.kept);
+	printf("\n%-14s%" PRIu64, "dropped", sums->dropped);
 	print_reasons(sums);
 	printf("\n%-14s%" PRIu64 "\n", "damaged", sums->damaged);
 	if (status->untold)
@@ -111,6 +113,9 @@ static void print_status(const struct spool_cli *cli, const struct status *statu
 	       state->disk_bytes / mib, state->used_bytes / mib, state->segments);
 	if (state->damaged_files)
 		printf("%-14s%zu files whose header is damaged\n", "", state->damaged_files);
+	if (state->kept_damaged)
+		printf("%-14s%" PRIu32 " bytes of what is set aside are damaged\n", "",
+		       state->kept_damaged);
 	printf("%-14s%s\n", "memory",
 	       state->in_memory ? "holds the newest messages" : "holds nothing");
 	printf("%-14s%" PRIu32 ", its clock %s\n", "boot", state->boot,
@@ -169,6 +174,7 @@ static cJSON *status_json(const struct spool_cli *cli, const struct status *stat
 	cJSON_AddNumberToObject(json, "waiting", sums->waiting);
 	cJSON_AddNumberToObject(json, "in_flight", state->in_flight);
 	cJSON_AddNumberToObject(json, "set_aside", sums->refused);
+	cJSON_AddNumberToObject(json, "kept", state->kept);
 	cJSON_AddNumberToObject(json, "dropped", sums->dropped);
 	cJSON_AddItemToObject(json, "dropped_why", reasons_json(sums));
 	cJSON_AddNumberToObject(json, "damaged", sums->damaged);

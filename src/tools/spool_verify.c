@@ -83,6 +83,9 @@ static int judge(struct verify *verify, const struct spool_walk *walk)
 		note_missing(verify, verify->expected, next - 1);
 	if (state.damaged_files)
 		printf("%zu files have a damaged header\n", state.damaged_files);
+	if (state.kept_damaged)
+		printf("refused: %" PRIu32 " bytes are damaged\n", state.kept_damaged);
+	printf("%" PRIu64 " messages are set aside\n", state.kept);
 	printf("%" PRIu64 " segments, %" PRIu64 " records, %" PRIu64 " messages, %" PRIu64
 	       " of them waiting, %" PRIu64 " missing, %" PRIu64 " bytes damaged\n",
 	       walk->segments, walk->records, verify->messages, verify->waiting,
@@ -91,7 +94,8 @@ static int judge(struct verify *verify, const struct spool_walk *walk)
 	       " + dropped %" PRIu64 " + damaged %" PRIu64 " + waiting %" PRIu64 "\n",
 	       sums.taken, sums_hold(verify->cli) ? "=" : "is not", sums.acked, sums.refused,
 	       sums.dropped, sums.damaged, spool_waiting(verify->cli->spool, 0, UINT64_MAX));
-	if (verify->is_wrong || state.damaged_files || !sums_hold(verify->cli))
+	if (verify->is_wrong || state.damaged_files || state.kept_damaged ||
+	    !sums_hold(verify->cli))
 		return EXIT_NOT_SO;
 	puts("all is right");
 	return EXIT_SUCCESS;

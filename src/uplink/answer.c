@@ -16,3 +16,19 @@ enum answer answer_to_publish(unsigned reason)
 		return reason < MQTT_RC_UNSPECIFIED ? ANSWER_TAKEN : ANSWER_NEVER;
 	}
 }
+
+const char *answer_words(unsigned reason)
+{
+	switch (reason) {
+	case MQTT_RC_NOT_AUTHORIZED:
+		return "not authorized";
+	case MQTT_RC_TOPIC_NAME_INVALID:
+		return "topic name invalid";
+	case MQTT_RC_PACKET_TOO_LARGE:
+		return "packet too large";
+	case MQTT_RC_PAYLOAD_FORMAT_INVALID:
+		return "payload format invalid";
+	default:
+		return "refused";
+	}
+}

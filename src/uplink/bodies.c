@@ -72,7 +72,8 @@ int loss_decode(const uint8_t *bytes, struct loss *loss)
 /*
  * boottime_us 7 · flags 1 · wall_ms and topic length 8 · boot 4, then topic and body. Flags:
  * QoS (two bits), retain, the wall clock was right, a loss stands behind the body, form (two
- * bits). Of wall_ms and topic length the upper twelve bits are the length.
+ * bits), it is sent again by hand. Of wall_ms and topic length the upper twelve bits are the
+ * length.
  */
 enum {
 	FLAG_QOS = 0x03,
@@ -80,6 +81,7 @@ enum {
 	FLAG_SYNCED = 0x08,
 	FLAG_TELLS = 0x10,
 	FLAG_FORM = 0x60,
+	FLAG_RETRIED = 0x80,
 	FORM_SHIFT = 5,
 	LENGTH_SHIFT = 52,
 };
@@ -92,7 +94,7 @@ void message_head_encode(const struct message *message, bool tells,
 	put_u64(bytes, message->boottime_us);
 	bytes[7] = (message->qos & FLAG_QOS) | (message->retain ? FLAG_RETAIN : 0) |
 		   (message->wall_synced ? FLAG_SYNCED : 0) | (tells ? FLAG_TELLS : 0) |
-		   message->form << FORM_SHIFT;
+		   message->form << FORM_SHIFT | (message->retried ? FLAG_RETRIED : 0);
 	put_u64(bytes + 8, wall | (uint64_t)message->topic_length << LENGTH_SHIFT);
 	put_u32(bytes + 16, message->boot);
 }
@@ -120,6 +122,7 @@ int message_decode(const struct record *record, struct message *message,
 		.qos = bytes[7] & FLAG_QOS,
 		.retain = bytes[7] & FLAG_RETAIN,
 		.wall_synced = bytes[7] & FLAG_SYNCED,
+		.retried = bytes[7] & FLAG_RETRIED,
 		.form = (bytes[7] & FLAG_FORM) >> FORM_SHIFT,
 		.topic_length = wall >> LENGTH_SHIFT,
 		.topic = (const char *)bytes + MESSAGE_HEAD_SIZE,

@@ -101,7 +101,8 @@ static int reserve_early(struct spool *spool)
 {
 	const struct ledger *ledger = &spool->ledger;
 
-	if (!spool->journal.tail.map || !spool->sync_us || !spool_is_empty(spool) ||
+	if (spool->closing || !spool->journal.tail.map || !spool->sync_us ||
+	    !spool_is_empty(spool) ||
 	    ledger->reserved_seq > ledger->next_seq + RESERVE_EARLY)
 		return 0;
 	return spool_reserve(spool, RESERVE);

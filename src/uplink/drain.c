@@ -56,7 +56,8 @@ static void note_read(struct spool *spool, struct stream *stream, uint64_t seq)
 
 static bool is_too_old(const struct spool *spool, const struct message *message)
 {
-	return spool->max_age_us &&
+	/* Who has it sent again wants it to be, however old it is. */
+	return spool->max_age_us && !message->retried &&
 	       boots_age_us(&spool->ledger.boots, message) > spool->max_age_us;
 }
 

@@ -14,6 +14,7 @@ const char *loss_why_words(enum loss_why why)
 		[LOSS_QUEUE] = "disk too slow",
 		[LOSS_AGE] = "too old",
 		[LOSS_USER] = "dropped by hand",
+		[LOSS_REFUSED] = "refused",
 	};
 
 	return words[why];
@@ -258,8 +259,7 @@ int ledger_refused(struct ledger *ledger, uint64_t seq)
 	return n < 0 ? n : 0;
 }
 
-/* Adds to what is to be told of. */
-static void add_loss(struct loss *sum, const struct loss *loss, uint64_t count)
+void loss_add(struct loss *sum, const struct loss *loss, uint64_t count)
 {
 	if (!sum->count) {
 		*sum = *loss;
@@ -304,7 +304,7 @@ int ledger_dropped(struct ledger *ledger, const struct loss *loss)
 	if (n <= 0)
 		return n;
 	ledger->given_up[loss->why] += n;
-	add_loss(&ledger->losses[loss->why], &exact, n);
+	loss_add(&ledger->losses[loss->why], &exact, n);
 	return 0;
 }
 
@@ -312,10 +312,22 @@ void ledger_lost(struct ledger *ledger, const struct loss *loss)
 {
 	ledger->taken += loss->count;
 	ledger->given_up[loss->why] += loss->count;
-	add_loss(&ledger->losses[loss->why], loss, loss->count);
+	loss_add(&ledger->losses[loss->why], loss, loss->count);
+}
+
+void ledger_left_out(struct ledger *ledger, const struct loss *loss)
+{
+	/* After a power cut one may be kept that counts as lost by that. */
+	uint64_t n = loss->count < ledger->refused ? loss->count : ledger->refused;
+
+	if (!n)
+		return;
+	ledger->refused -= n;
+	ledger->given_up[loss->why] += n;
+	loss_add(&ledger->losses[loss->why], loss, n);
 }
 
 void ledger_untold(struct ledger *ledger, const struct loss *loss)
 {
-	add_loss(&ledger->losses[loss->why], loss, loss->count);
+	loss_add(&ledger->losses[loss->why], loss, loss->count);
 }

@@ -36,6 +36,7 @@ enum loss_why {
 	LOSS_QUEUE,     /* the disk was too slow for the field side: never numbered */
 	LOSS_AGE,       /* waited longer than it was to */
 	LOSS_USER,      /* given up by hand */
+	LOSS_REFUSED,   /* set aside, and there is no room to keep it */
 	LOSS_WHY_COUNT,
 };
 
@@ -55,6 +56,9 @@ struct loss {
 	int64_t from_ms, to_ms;    /* times of the first and last; 0: unknown */
 	enum loss_why why;
 };
+
+/* Adds `count` messages, which lie where `loss` says, to what is to be told of. */
+void loss_add(struct loss *sum, const struct loss *loss, uint64_t count);
 
 /* Numbers that are finished, ends included. */
 struct range {
@@ -110,5 +114,7 @@ int ledger_refused(struct ledger *ledger, uint64_t seq) _must_check_;
 int ledger_dropped(struct ledger *ledger, const struct loss *loss) _must_check_;
 /* `loss->count` messages were taken and given up that never had a number. */
 void ledger_lost(struct ledger *ledger, const struct loss *loss);
+/* `loss->count` messages that were refused, and were kept, are not kept any more. */
+void ledger_left_out(struct ledger *ledger, const struct loss *loss);
 /* A loss that a message was to tell of, and that message is given up: it is to be told again. */
 void ledger_untold(struct ledger *ledger, const struct loss *loss);

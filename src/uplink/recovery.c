@@ -369,7 +369,7 @@ int spool_recover(struct spool *spool)
 	uint8_t identity[SPOOL_ID_SIZE];
 	int r;
 
-	slots->directory = spool->directory;
+	slots->directory = spool->refused.directory = spool->directory;
 	if (read_identity(spool, identity))
 		memcpy(slots->spool, identity, sizeof(identity));
 	r = slots_scan(slots);
@@ -377,5 +377,7 @@ int spool_recover(struct spool *spool)
 		r = spool->read_only ? look_only(spool) : take_over(spool);
 	if (r == 0 && !spool->read_only)
 		note_identity(spool);
+	if (r == 0)
+		r = spool_settle_refused(spool);
 	return r < 0 ? r : find_oldest(spool);
 }

@@ -99,6 +99,16 @@ static int replay_dropped(struct ledger *ledger, const struct record *record)
 	return r < 0 ? r : ledger_dropped(ledger, &loss);
 }
 
+static int replay_left_out(struct ledger *ledger, const struct record *record)
+{
+	struct loss loss;
+
+	if (record->length != LOSS_ENCODED_SIZE || loss_decode(record->body, &loss) < 0)
+		return -EBADMSG;
+	ledger_left_out(ledger, &loss);
+	return 0;
+}
+
 static int replay_boot(struct ledger *ledger, const struct record *record)
 {
 	const struct boot *now = boots_current(&ledger->boots);
@@ -144,6 +154,8 @@ int replay_record(struct ledger *ledger, const struct record *record)
 		return r < 0 ? r : ledger_refused(ledger, record->seq);
 	case RECORD_DROPPED:
 		return replay_dropped(ledger, record);
+	case RECORD_LEFT_OUT:
+		return replay_left_out(ledger, record);
 	case RECORD_RESERVE:
 		if (record->length != 8 ||
 		    !ledger_is_plausible(ledger, get_u64(record->body)))

@@ -77,6 +77,7 @@ static int have_free_slot(struct spool *spool, bool for_messages)
 static void nothing_unrecorded(struct spool *spool)
 {
 	spool->released.count = spool->acked.count = spool->sent.count = 0;
+	spool->set_aside.count = 0;
 	spool->unrecorded.count = 0;
 	spool->restart = false;
 	spool->recorded_oldest = spool->ledger.oldest_seq;
@@ -87,6 +88,7 @@ int spool_rotate(struct spool *spool, bool for_message)
 	uint64_t oldest_seq = spool->ledger.oldest_seq;
 	int r = have_free_slot(spool, for_message);
 
+	spool_sync_refused(spool);
 	boots_prune(&spool->ledger.boots, spool->ledger.oldest_seq);
 	if (r == 0)
 		r = journal_begin_segment(&spool->journal, &spool->ledger);
@@ -105,6 +107,7 @@ int spool_start_over(struct spool *spool)
 {
 	int r;
 
+	spool_sync_refused(spool);
 	boots_prune(&spool->ledger.boots, spool->ledger.oldest_seq);
 	r = journal_start_over(&spool->journal, &spool->ledger);
 	if (r == -ENOSPC)

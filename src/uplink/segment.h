@@ -52,6 +52,7 @@ enum record_type {
 	RECORD_RESERVE = 8,  /* sequence numbers that may be used before they are synced */
 	RECORD_BOOT = 9,     /* from here on written by another boot of the machine */
 	RECORD_CLOCK = 10,   /* the wall clock is right from here on in this boot */
+	RECORD_LEFT_OUT = 11, /* messages that were refused are not kept any more */
 };
 
 struct segment_header {

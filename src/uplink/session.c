@@ -178,9 +178,12 @@ static void note_refusal(struct session *session, const char *why)
 }
 
 /* The library will not take it, now or ever: too large for the broker, topic not valid. */
-static void set_aside(struct session *session, uint64_t seq, int rc)
+static void set_aside(struct session *session, const struct message *message, int rc)
 {
-	spool_set_aside(session->spool, seq, rc);
+	bool is_large = rc == MOSQ_ERR_OVERSIZE_PACKET || rc == MOSQ_ERR_PAYLOAD_SIZE;
+
+	spool_set_aside(session->spool, message,
+			is_large ? MQTT_RC_PACKET_TOO_LARGE : MQTT_RC_TOPIC_NAME_INVALID);
 	note_refusal(session, mosquitto_strerror(rc));
 }
 
@@ -202,7 +205,7 @@ static void send_message(struct session *session, const struct message *message,
 	if (qos == 2 && !session->watches_log)
 		watch_log(session, true);
 	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
-		set_aside(session, flight.seq, rc);
+		set_aside(session, message, rc);
 		return;
 	}
 	/* A connection that broke meanwhile shows in its own way; the next one sends again. */

@@ -12,7 +12,8 @@
  * Each segment begins with a checkpoint of the ledger; opening reads the newest one and what
  * follows it (recovery.c). A segment whose messages are all finished is free (room.c). What
  * happens is noted in the ledger at once, in records with the next commit (steps.c,
- * commit.c); what waits is read back in order (drain.c).
+ * commit.c); what waits is read back in order (drain.c). What the broker will never take goes to
+ * a file of its own (refused.c, aside.c).
  */
 #include "base/log.h"
 #include "base/units.h"
@@ -72,7 +73,6 @@ static int append(struct spool *spool, struct message *message, const struct los
 	size_t size = record_size(sizeof(head) + message->topic_length +
 				  message->body_length + pieces[3].length);
 	struct ledger *ledger = &spool->ledger;
-	struct boot *boot = boots_current(&ledger->boots);
 	int r = 0;
 
 	if (message->topic_length == 0 || message->topic_length > TOPIC_MAX ||
@@ -85,7 +85,8 @@ static int append(struct spool *spool, struct message *message, const struct los
 	if (r < 0)
 		return r;
 	message->seq = ledger->next_seq;
-	message->boot = boot->number;
+	if (!message->retried)
+		message->boot = boots_current(&ledger->boots)->number;
 	message_head_encode(message, told, head);
 	if (told)
 		loss_encode(told, loss);
@@ -95,8 +96,7 @@ static int append(struct spool *spool, struct message *message, const struct los
 		return r;
 	ledger->next_seq++;
 	ledger->taken++;
-	if (message->boottime_us > boot->last_us)
-		boot->last_us = message->boottime_us;
+	boots_note_time(&ledger->boots, message->boot, message->boottime_us);
 	if (!spool->owed_since_us)
 		spool->owed_since_us = clock_monotonic_us();
 	return 0;
@@ -143,6 +143,12 @@ int spool_append(struct spool *spool, struct message *message)
 		spool_note_disk(spool, r);
 	note_lost(spool, message);
 	return -ENOSPC;
+}
+
+int spool_append_again(struct spool *spool, struct message *message)
+{
+	message->retried = true;
+	return append(spool, message, NULL);
 }
 
 const struct loss *spool_loss(const struct spool *spool)
@@ -251,6 +257,8 @@ struct spool_state spool_state(const struct spool *spool)
 		.segment_bytes = slots->count ? slots->slots[0].size : 0,
 		.damaged_files = slots->damaged,
 		.in_flight = spool->ledger.flight_count,
+		.kept = spool->refused.count,
+		.kept_damaged = spool->refused.damaged,
 		.boot = boot ? boot->number : 0,
 		.clock_is_right = boot && boot->synced,
 		.failing = spool->failing,
@@ -292,6 +300,15 @@ static int open_directory(struct spool *spool)
 	return 0;
 }
 
+static uint32_t refused_limit(uint64_t max_bytes)
+{
+	uint64_t limit = max_bytes / REFUSED_SHARE;
+
+	if (limit < REFUSED_LIMIT_LEAST)
+		return REFUSED_LIMIT_LEAST;
+	return limit < REFUSED_LIMIT ? limit : REFUSED_LIMIT;
+}
+
 static struct spool *new_spool(const struct spool_conf *conf, bool read_only)
 {
 	_cleanup_(spool_freep) struct spool *spool = calloc(1, sizeof(*spool));
@@ -306,6 +323,7 @@ static struct spool *new_spool(const struct spool_conf *conf, bool read_only)
 	spool->order = conf->order;
 	spool->drain_rate = conf->drain_rate;
 	ledger_init(&spool->ledger);
+	refused_init(&spool->refused);
 	journal_init(&spool->journal);
 	cursor_init(&spool->backlog.cursor);
 	cursor_init(&spool->live.cursor);
@@ -314,11 +332,15 @@ static struct spool *new_spool(const struct spool_conf *conf, bool read_only)
 	spool->journal.slots.read_only = read_only;
 	spool->journal.slots.path = spool->path;
 	spool->journal.slots.max_bytes = conf->max_bytes;
+	spool->refused.path = spool->path;
+	spool->refused.spool = spool->journal.slots.spool;
+	spool->refused.limit = refused_limit(conf->max_bytes);
 	spool->released.bytes = malloc(STEPS_MAX * 8);
 	spool->acked.bytes = malloc(STEPS_MAX * 8);
 	spool->sent.bytes = malloc(STEPS_MAX * FLIGHT_ENCODED_SIZE);
+	spool->set_aside.bytes = malloc(STEPS_MAX * REFUSAL_SIZE);
 	if (!spool->path || !spool->released.bytes || !spool->acked.bytes ||
-	    !spool->sent.bytes)
+	    !spool->sent.bytes || !spool->set_aside.bytes)
 		return NULL;
 	return TAKE_PTR(spool);
 }
@@ -363,6 +385,8 @@ static void free_spool(struct spool *spool, bool remove_tail)
 	free(spool->released.bytes);
 	free(spool->acked.bytes);
 	free(spool->sent.bytes);
+	free(spool->set_aside.bytes);
+	refused_done(&spool->refused);
 	free(spool->path);
 	free(spool);
 }
@@ -379,6 +403,7 @@ int spool_close(struct spool *spool)
 
 	if (!spool->read_only) {
 		/* Nothing was used that is not here: no number has to be skipped. */
+		spool->closing = true;
 		spool->unrecorded_due_us = 0;
 		r = spool_reserve(spool, 0);
 		if (r == 0)

@@ -95,6 +95,7 @@ uint16_t spool_last_mid(const struct spool *spool);
 int spool_sent(struct spool *spool, const struct flight *flight) _must_check_;
 bool spool_released(struct spool *spool, uint16_t mid);
 bool spool_acked(struct spool *spool, uint16_t mid);
+/* The broker will never take it, for this reason of MQTT's: it is set aside. */
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
 /* The broker does not take it now: it is to be published anew. */
 bool spool_again(struct spool *spool, uint16_t mid);
@@ -103,11 +104,25 @@ bool spool_again(struct spool *spool, uint16_t mid);
  * are to be published anew. How many of them were released.
  */
 size_t spool_forget_flights(struct spool *spool, bool all);
-/* A message that is not in flight and that no broker will take. */
-void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason);
+/*
+ * A message that the broker will never take, as spool_next() or spool_read() gave it: it is
+ * finished and kept aside. Where the disk has no room for it, it is given up.
+ */
+void spool_set_aside(struct spool *spool, const struct message *message, unsigned reason);
 /* A message that needs no acknowledgement (QoS 0), or whose record is damaged. */
 void spool_finished(struct spool *spool, uint64_t seq);
 void spool_damaged(struct spool *spool, uint64_t seq);
+
+/* --- what was set aside --- */
+
+/*
+ * Has those of these numbers that are set aside sent again: each is taken in anew, with
+ * another number and the time that it had. Or gives them up, by hand. How many those were;
+ * -errno: they are set aside still. spool_retry() ends where the spool is full; when the
+ * process ends in between, what was sent again may be set aside still, too.
+ */
+int64_t spool_retry(struct spool *spool, uint64_t from, uint64_t to) _must_check_;
+int64_t spool_drop_refused(struct spool *spool, uint64_t from, uint64_t to) _must_check_;
 
 /* --- commit --- */
 
@@ -143,6 +158,8 @@ struct spool_state {
 	uint32_t segment_bytes;          /* size of one; 0: there is none */
 	size_t damaged_files;            /* segment files whose header is damaged */
 	size_t in_flight;
+	uint64_t kept;         /* messages that are set aside */
+	uint32_t kept_damaged; /* bytes of their file that are damaged */
 	uint32_t boot;       /* boots of the machine that it has seen */
 	bool clock_is_right; /* or was, in this boot */
 	bool failing;        /* the disk does not take what is written */
@@ -157,6 +174,8 @@ struct spool_entry {
 	bool waits;                  /* otherwise it is finished, and only stands there still */
 	const struct flight *flight; /* NULL: it is not in flight */
 	const uint8_t *told;         /* the loss that it tells of, encoded, or NULL */
+	bool refused;                /* set aside, … */
+	unsigned reason;             /* … as MQTT's reason code says */
 };
 
 /*
@@ -176,3 +195,5 @@ struct spool_walk {
 	uint64_t segments, records, damaged; /* set by the walk */
 };
 int spool_walk(struct spool *spool, struct spool_walk *walk) _must_check_;
+/* The same through those that are set aside; only `from`, `visit` and `data` are used. */
+int spool_walk_refused(struct spool *spool, struct spool_walk *walk) _must_check_;

@@ -2,11 +2,14 @@
 /* spool_state.h - what the files that make up the spool share; nobody else's business. */
 #pragma once
 
+#include "uplink/refused.h"
 #include "uplink/spool.h"
 
 enum {
 	/* Steps noted in one record at most. */
 	STEPS_MAX = 1024,
+	/* Of a step that a message was set aside: its number and the reason. */
+	REFUSAL_SIZE = 16,
 	/* Sequence numbers that may be used without a sync, with a sync interval. */
 	RESERVE = 2048,
 };
@@ -34,14 +37,17 @@ struct spool {
 	unsigned drain_rate;
 	struct ledger ledger;
 	struct journal journal;
-	struct steps released, acked, sent;
+	struct refused refused;
+	struct steps released, acked, sent, set_aside;
 
 	struct loss unrecorded;     /* part of the loss that no record tells of yet, … */
 	uint64_t unrecorded_due_us; /* … and when one is to */
 	uint64_t begun_us;          /* when the segment that is written was begun */
 	uint64_t recorded_oldest;   /* messages below it are finished by records */
+	bool closing;               /* no number will be given out any more */
 	bool restart;               /* steps went unrecorded: a checkpoint has to hold them */
 	bool failing;               /* the disk does not take what is written */
+	bool refused_failing;       /* it does not take what is set aside */
 
 	/* What the next commit has to sync, and when the one after: see commit.c. */
 	bool barrier;
@@ -79,9 +85,21 @@ int spool_start_over(struct spool *spool) _must_check_;
 /* steps.c - puts the steps so far into records. What fails a checkpoint makes good later. */
 int spool_record_steps(struct spool *spool) _must_check_;
 
+/*
+ * aside.c - what stands in the file `refused` and waits in the journal is only in the journal:
+ * the process ended in between.
+ */
+int spool_settle_refused(struct spool *spool) _must_check_;
+/* Has what was set aside be on the disk, before the journal says that it does not wait. */
+void spool_sync_refused(struct spool *spool);
+/* Messages that were set aside are given up: counted and recorded. */
+void spool_leave_out(struct spool *spool, const struct loss *loss);
+
 /* spool.c - adds a record of its own kind. A failure is made good by a checkpoint later. */
 void spool_record(struct spool *spool, enum record_type type, uint64_t seq,
 		  const uint8_t *bytes, size_t length);
+/* Takes a message in once more: it keeps the time and the boot that it was read in. */
+int spool_append_again(struct spool *spool, struct message *message) _must_check_;
 /* Messages that wait are given up: noted, recorded, counted; how many those were. */
 uint64_t spool_give_up(struct spool *spool, const struct loss *loss);
 

@@ -4,6 +4,8 @@
 #include "uplink/bodies.h"
 #include "uplink/spool_state.h"
 
+#include <string.h>
+
 static int add_steps(struct spool *spool, struct steps *steps, enum record_type type,
 		     size_t size)
 {
@@ -22,6 +24,27 @@ static int add_steps(struct spool *spool, struct steps *steps, enum record_type 
 	return r;
 }
 
+/* A record each: they are few. */
+static int add_refusals(struct spool *spool)
+{
+	struct steps *steps = &spool->set_aside;
+	int r;
+
+	if (!steps->count)
+		return 0;
+	spool_sync_refused(spool);
+	r = spool_make_room(spool, steps->count * record_size(8), false);
+	for (size_t i = 0; r == 0 && i < steps->count; i++) {
+		const uint8_t *step = steps->bytes + i * REFUSAL_SIZE;
+		const struct piece reason = { step + 8, 8 };
+
+		r = journal_add(&spool->journal, RECORD_REFUSED, get_u64(step), &reason, 1);
+	}
+	if (r == 0)
+		steps->count = 0;
+	return r;
+}
+
 int spool_record_steps(struct spool *spool)
 {
 	int r = add_steps(spool, &spool->sent, RECORD_SENT, FLIGHT_ENCODED_SIZE);
@@ -30,6 +53,8 @@ int spool_record_steps(struct spool *spool)
 		r = add_steps(spool, &spool->released, RECORD_RELEASED, 8);
 	if (r == 0)
 		r = add_steps(spool, &spool->acked, RECORD_DONE, 8);
+	if (r == 0)
+		r = add_refusals(spool);
 	if (r == 0 && spool->restart)
 		r = spool_make_room(spool, 0, false);
 	if (r == 0)
@@ -37,6 +62,7 @@ int spool_record_steps(struct spool *spool)
 	if (r < 0) {
 		spool->restart = true;
 		spool->released.count = spool->acked.count = spool->sent.count = 0;
+		spool->set_aside.count = 0;
 	}
 	return r;
 }
@@ -115,24 +141,58 @@ bool spool_acked(struct spool *spool, uint16_t mid)
 	return true;
 }
 
-void spool_set_aside(struct spool *spool, uint64_t seq, unsigned reason)
+/* What was refused can't be kept: said once. */
+static void give_up_refused(struct spool *spool, uint64_t seq, int64_t time_ms, int error)
 {
-	uint8_t bytes[8] = { 0 };
+	const struct loss lost = {
+		.from = seq, .to = seq, .from_ms = time_ms, .to_ms = time_ms,
+		.why = LOSS_REFUSED,
+	};
 
-	put_u32(bytes, reason);
+	if (!spool->refused_failing)
+		log_error("spool %s: what the broker refuses can't be kept: %s", spool->path,
+			  strerror(-error));
+	spool->refused_failing = true;
+	spool_give_up(spool, &lost);
+}
+
+void spool_set_aside(struct spool *spool, const struct message *message, unsigned reason)
+{
+	const uint64_t seq = message->seq;
+	const int64_t time_ms = message->time_ms;
+	struct loss left_out = { 0 };
+	int r = refused_add(&spool->refused, message, reason, &left_out);
+	uint8_t *step;
+
+	if (left_out.count)
+		log_warning("spool %s: the oldest %llu messages that were set aside are dropped",
+			    spool->path, (unsigned long long)left_out.count);
+	spool_leave_out(spool, &left_out);
+	if (r < 0) {
+		give_up_refused(spool, seq, time_ms, r);
+		return;
+	}
 	if (ledger_refused(&spool->ledger, seq) < 0)
 		log_error("spool %s: no memory to note a refusal", spool->path);
-	spool_record(spool, RECORD_REFUSED, seq, bytes, sizeof(bytes));
+	step = next_step(spool, &spool->set_aside, REFUSAL_SIZE);
+	put_u64(step, seq);
+	put_u64(step + 8, reason);
 	note_finished(spool, seq);
 }
 
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason)
 {
 	const struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
+	struct message message;
+	int r;
 
 	if (!flight)
 		return false;
-	spool_set_aside(spool, flight->seq, reason);
+	r = spool_read(spool, flight, &message);
+	if (r < 0)
+		give_up_refused(spool, flight->seq, flight->time_ms, r);
+	else
+		spool_set_aside(spool, &message, reason);
 	return true;
 }
 

@@ -262,7 +262,20 @@ static bool get_number(const cJSON *request, const char *key, uint64_t *number)
 	return true;
 }
 
-/* {"verb":"drop","from":…,"to":…}: what was given up is so for good when the answer comes. */
+static const char *answer_count(cJSON *answer, const char *key, int64_t count)
+{
+	if (count == -ENOSPC)
+		return "the spool is full";
+	if (count < 0)
+		return "the disk does not take it";
+	cJSON_AddNumberToObject(answer, key, count);
+	return NULL;
+}
+
+/*
+ * {"verb":"drop","from":…,"to":…}: what was given up is so for good when the answer comes.
+ * With "refused":true it is of what was set aside.
+ */
 static const char *on_drop(void *data, const cJSON *request, cJSON *answer)
 {
 	struct uplink *uplink = data;
@@ -270,14 +283,29 @@ static const char *on_drop(void *data, const cJSON *request, cJSON *answer)
 
 	if (!get_number(request, "from", &from) || !get_number(request, "to", &to))
 		return "drop takes the numbers \"from\" and \"to\"";
+	if (cJSON_IsTrue(cJSON_GetObjectItem(request, "refused")))
+		return answer_count(answer, "dropped",
+				    spool_drop_refused(uplink->spool, from, to));
 	cJSON_AddNumberToObject(answer, "dropped", spool_drop(uplink->spool, from, to));
 	if (spool_commit(uplink->spool, clock_monotonic_us()) < 0)
 		return "the disk does not take it yet";
 	return NULL;
 }
 
+/* {"verb":"retry","from":…,"to":…}: what was set aside waits once more. */
+static const char *on_retry(void *data, const cJSON *request, cJSON *answer)
+{
+	struct uplink *uplink = data;
+	uint64_t from, to;
+
+	if (!get_number(request, "from", &from) || !get_number(request, "to", &to))
+		return "retry takes the numbers \"from\" and \"to\"";
+	return answer_count(answer, "retried", spool_retry(uplink->spool, from, to));
+}
+
 static const struct control_verb verbs[] = {
 	{ "drop", on_drop },
+	{ "retry", on_retry },
 	{ 0 },
 };
 

@@ -18,7 +18,7 @@ struct walker {
 static void take_record(struct walker *walker, const struct record *record)
 {
 	const struct ledger *ledger = &walker->spool->ledger;
-	struct spool_entry entry;
+	struct spool_entry entry = { 0 };
 
 	walker->walk->records++;
 	if (message_decode(record, &entry.message, &entry.told) < 0 ||

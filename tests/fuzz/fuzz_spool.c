@@ -13,6 +13,7 @@
 #include "spool_files.h"
 #include "uplink/spool_state.h"
 
+#include <errno.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
@@ -146,6 +147,19 @@ static void promise(const struct spool *spool)
 	spool_range(spool, &oldest, &promised);
 }
 
+/* Some of what is set aside is sent again, or given up. */
+static void settle_refused(struct spool *spool, uint64_t from, bool again)
+{
+	const uint64_t taken = spool_sums(spool).taken, kept = spool_state(spool).kept;
+	int64_t n = again ? spool_retry(spool, from, UINT64_MAX) :
+			    spool_drop_refused(spool, from, UINT64_MAX);
+
+	check(n >= 0 || (again && n == -ENOSPC));
+	if (n > 0)
+		check(spool_state(spool).kept == kept - n);
+	check(spool_sums(spool).taken == taken + (again && n > 0 ? n : 0));
+}
+
 static void act(struct spool *spool, struct input *in)
 {
 	static const size_t lengths[] = { 1, 100, 4000, 20000, BODY_MAX };
@@ -173,6 +187,8 @@ static void act(struct spool *spool, struct input *in)
 		spool_range(spool, &oldest, &next);
 		from = oldest + take(in, 1);
 		spool_drop(spool, from, from + take(in, 1));
+		if (what & 64)
+			settle_refused(spool, from - take(in, 1), what & 128);
 		break;
 	case 11:
 		spool_note_loss(spool, &lost);
@@ -237,6 +253,7 @@ static void walk(struct spool *spool)
 	struct spool_walk walk = { .visit = visit, .data = &sum };
 
 	check(spool_walk(spool, &walk) == 0);
+	check(spool_walk_refused(spool, &walk) == 0);
 }
 
 /* Opens, looks, and has it drained, by whoever only looks and by whoever has it. */

@@ -45,6 +45,8 @@ static void file_path(unsigned i, char path[128])
 {
 	if (i == SPOOL_TAIL)
 		strcpy(path, tail_file);
+	else if (i == SPOOL_REFUSED)
+		snprintf(path, 128, "%s/refused", spool_path);
 	else
 		snprintf(path, 128, "%s/%04u.seg", spool_path, i);
 }
@@ -216,7 +218,7 @@ static size_t look(const struct image *image, const struct records *records, siz
 
 static void mend_records(struct image *image)
 {
-	static uint8_t mended[RECORD_MAX_BODY + RECORD_HEADER_SIZE];
+	static uint8_t mended[RECORD_MAX_BODY + RECORD_HEADER_SIZE + 7];
 	const struct records records = records_of(image);
 	struct record record;
 	size_t size;

@@ -9,6 +9,7 @@
 enum {
 	SPOOL_SEGMENTS = 6,
 	SPOOL_TAIL = SPOOL_SEGMENTS, /* the file that is the tail's */
+	SPOOL_REFUSED,               /* that of what is set aside */
 	SPOOL_FILES,
 	/* Messages of the spools that are edited have numbers from here on. */
 	SPOOL_SEQ = 1000000,
