@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "bridge/timedate.h"
 #include "config/config.h"
 #include "field/bus.h"
 #include "field/listener.h"
@@ -37,6 +38,7 @@ struct daemon {
 	sd_event *loop;
 	struct bus **buses; /* of each bus of the configuration this … */
 	struct listener **listeners; /* … or this, by what hangs on it; the other is NULL */
+	struct timedate *timedate; /* NULL: the kernel tells of the clock */
 	struct report *report; /* NULL: nobody can ask how it is */
 	uint64_t watchdog_us; /* 0: systemd wants none */
 	uint64_t turns_seen;  /* of the uplink, when last looked at */
@@ -179,7 +181,7 @@ static int start(struct daemon *daemon)
 	r = uplink_start(config->conf, daemon->queue, &daemon->uplink);
 	if (r == 0)
 		open_report(daemon);
-	return r;
+	return r < 0 ? r : timedate_new(daemon->loop, &daemon->timedate);
 }
 
 static bool stop(struct daemon *daemon)
@@ -187,6 +189,7 @@ static bool stop(struct daemon *daemon)
 	bool left_behind = false;
 
 	report_free(daemon->report);
+	timedate_free(daemon->timedate);
 	for (size_t i = 0; daemon->buses && i < daemon->config->bus_count; i++)
 		bus_free(daemon->buses[i]);
 	for (size_t i = 0; daemon->listeners && i < daemon->config->bus_count; i++)
