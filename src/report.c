@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-	/* A bus as text begins with so much room, and gets twice as much while it needs it. */
+	/* A text begins with so much room, and gets twice as much while it needs it. */
 	TEXT_BYTES = 16 * 1024,
 	TEXT_MOST_BYTES = 32 * 1024 * 1024,
 };
@@ -108,43 +108,95 @@ static const char *on_status(void *data, _unused_ const cJSON *request, cJSON *a
 	return NULL;
 }
 
-/* --- a bus --- */
+/* --- buses and devices --- */
 
-static void write_bus(const struct report_subject *subject, size_t i, struct text *text)
+/* What a text is of. */
+struct part {
+	const struct report_subject *subject;
+	size_t bus, device;
+};
+
+static const struct device *devices_of(const struct part *part)
 {
-	const struct bus *bus = subject->buses[i];
-	const struct listener *listener = subject->listeners[i];
-	struct bus_stats stats = bus ? bus_stats(bus) : listener_stats(listener);
+	const struct bus *bus = part->subject->buses[part->bus];
 
-	view_bus(&stats, bus ? bus_devices(bus) : listener_devices(listener),
-		 clock_monotonic_us(), text);
+	return bus ? bus_devices(bus) : listener_devices(part->subject->listeners[part->bus]);
 }
 
-static const char *on_bus(void *data, const cJSON *request, cJSON *answer)
+static void write_bus(const struct part *part, struct text *text)
 {
-	const struct report_subject *subject = &((struct report *)data)->subject;
-	const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(request, "bus"));
-	size_t i = 0;
+	const struct bus *bus = part->subject->buses[part->bus];
+	struct bus_stats stats =
+		bus ? bus_stats(bus) : listener_stats(part->subject->listeners[part->bus]);
 
-	if (!name)
-		return "bus takes the name of a \"bus\"";
-	while (i < subject->config->bus_count && strcmp(subject->config->buses[i]->name, name))
-		i++;
-	if (i == subject->config->bus_count)
-		return "there is no such bus";
+	view_bus(&stats, devices_of(part), text);
+}
+
+static void write_device(const struct part *part, struct text *text)
+{
+	view_device(&devices_of(part)[part->device], clock_monotonic_us(), text);
+}
+
+/* Adds what `write` writes, in a text as large as it has to be. */
+static const char *add_text(cJSON *answer, const char *key, const struct part *part,
+			    void (*write)(const struct part *part, struct text *text))
+{
 	for (size_t size = TEXT_BYTES; size <= TEXT_MOST_BYTES; size *= 2) {
 		_cleanup_free_ char *bytes = malloc(size);
 		struct text text = { .data = bytes, .size = size };
 
 		if (!bytes)
 			break;
-		write_bus(subject, i, &text);
+		write(part, &text);
 		if (text.full)
 			continue;
-		cJSON_AddRawToObject(answer, "bus", bytes);
+		cJSON_AddRawToObject(answer, key, bytes);
 		return NULL;
 	}
 	return "memory is short";
+}
+
+static const char *find_bus(struct part *part, const cJSON *request)
+{
+	const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(request, "bus"));
+	const struct config *config = part->subject->config;
+
+	if (!name)
+		return "wanted: the name of a \"bus\"";
+	while (part->bus < config->bus_count && strcmp(config->buses[part->bus]->name, name))
+		part->bus++;
+	return part->bus < config->bus_count ? NULL : "there is no such bus";
+}
+
+static const char *find_device(struct part *part, const cJSON *request)
+{
+	const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(request, "device"));
+	const struct bus_config *bus = part->subject->config->buses[part->bus];
+
+	if (!name)
+		return "wanted: the name of a \"device\"";
+	while (part->device < bus->device_count &&
+	       strcmp(bus->devices[part->device].name, name))
+		part->device++;
+	return part->device < bus->device_count ? NULL : "there is no such device";
+}
+
+static const char *on_bus(void *data, const cJSON *request, cJSON *answer)
+{
+	struct part part = { .subject = &((struct report *)data)->subject };
+	const char *error = find_bus(&part, request);
+
+	return error ? error : add_text(answer, "bus", &part, write_bus);
+}
+
+static const char *on_device(void *data, const cJSON *request, cJSON *answer)
+{
+	struct part part = { .subject = &((struct report *)data)->subject };
+	const char *error = find_bus(&part, request);
+
+	if (!error)
+		error = find_device(&part, request);
+	return error ? error : add_text(answer, "device", &part, write_device);
 }
 
 /* --- the socket --- */
@@ -152,6 +204,7 @@ static const char *on_bus(void *data, const cJSON *request, cJSON *answer)
 static const struct control_verb verbs[] = {
 	{ "status", on_status },
 	{ "bus", on_bus },
+	{ "device", on_device },
 	{ 0 },
 };
 

@@ -10,13 +10,15 @@
 /*
  * It is served by the field side's loop, which has all that there is to know of buses and
  * devices, and answers from what is there: the uplink's state is that of the last second. Each
- * answer is of one bus at most, so that the wires do not wait for it.
+ * answer is of one device at most, so that the wires do not wait for it.
  *
  *     ▶ {"verb":"status"}
  *     ◀ {"gateway":"barn",…,"link":{…},"session":{…},"spool":{…},"clock":{…},
  *        "buses":["cellar"],"ok":true}
  *     ▶ {"verb":"bus","bus":"cellar"}
- *     ◀ {"bus":{"bus":"cellar",…,"devices":[{"device":"meter-1",…,"points":{…}}]},"ok":true}
+ *     ◀ {"bus":{"bus":"cellar",…,"devices":["meter-1"]},"ok":true}
+ *     ▶ {"verb":"device","bus":"cellar","device":"meter-1"}
+ *     ◀ {"device":{"device":"meter-1",…,"points":{…}},"ok":true}
  */
 struct report;
 

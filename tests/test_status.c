@@ -9,6 +9,7 @@
 #include "tools/spool_cli.h"
 #include "tools/stage.h"
 #include "tools/status.h"
+#include "uplink/control.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -237,6 +238,35 @@ static void json_tells_all(void **state)
 	cJSON_Delete(status);
 }
 
+static void assert_refused(const char *request, const char *error)
+{
+	cJSON *json = cJSON_Parse(request), *answer;
+	int fd = status_connect(NULL);
+
+	assert_true(fd >= 0);
+	assert_int_equal(control_ask(fd, json, &answer), 0);
+	assert_true(cJSON_IsFalse(at(answer, "ok")));
+	assert_string_equal(string_at(answer, "error"), error);
+	cJSON_Delete(answer);
+	cJSON_Delete(json);
+	close(fd);
+}
+
+static void what_is_not_there_is_told_so(void **state)
+{
+	(void)state;
+	start();
+	wait_for(link_is, true);
+	assert_refused("{\"verb\":\"bus\"}", "wanted: the name of a \"bus\"");
+	assert_refused("{\"verb\":\"bus\",\"bus\":\"attic\"}", "there is no such bus");
+	assert_refused("{\"verb\":\"device\",\"bus\":\"attic\",\"device\":\"climate-11\"}",
+		       "there is no such bus");
+	assert_refused("{\"verb\":\"device\",\"bus\":\"simulated\"}",
+		       "wanted: the name of a \"device\"");
+	assert_refused("{\"verb\":\"device\",\"bus\":\"simulated\",\"device\":\"climate-99\"}",
+		       "there is no such device");
+}
+
 /* Of UTF-8: continuation bytes stand in no column of their own. */
 static size_t widest_line(const char *text)
 {
@@ -437,6 +467,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		status_test(json_tells_all),
+		status_test(what_is_not_there_is_told_so),
 		status_test(text_is_for_a_narrow_terminal),
 		status_test(a_lost_link_is_told),
 		status_test(without_a_gateway_there_is_none),

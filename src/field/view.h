@@ -4,11 +4,12 @@
 
 #include "field/device.h"
 
+/* Appends a bus as a JSON object: what bus_stats_json() has, with devices' names as `devices`. */
+void view_bus(const struct bus_stats *stats, const struct device *devices, struct text *text);
+
 /*
- * Appends a bus as a JSON object: what bus_stats_json() has, but with the devices themselves
- * as `devices`; of each its state, counters and, by name, the last value of each point, how
- * old that is, and its quality: `good`, `stale` (not read for some of its periods), `refused`
- * (the device says that it has no such point) or `unread`.
+ * Appends a device: its state, counters and, by name, the last value of each point, how old
+ * that is, and its quality: `good`, `stale` (not read for some of its periods), `refused` (the
+ * device says that it has no such point) or `unread`.
  */
-void view_bus(const struct bus_stats *stats, const struct device *devices, uint64_t now_us,
-	      struct text *text);
+void view_device(const struct device *device, uint64_t now_us, struct text *text);

@@ -28,7 +28,8 @@ static void usage(FILE *out)
 
 /* --- asking --- */
 
-static int ask(int fd, const char *verb, const char *bus, cJSON **answer)
+/* The answer is the caller's, and may be that there is none such (any more). */
+static int ask(int fd, const char *verb, const char *bus, const char *device, cJSON **answer)
 {
 	cJSON *request = cJSON_CreateObject();
 	int r;
@@ -36,26 +37,52 @@ static int ask(int fd, const char *verb, const char *bus, cJSON **answer)
 	cJSON_AddStringToObject(request, "verb", verb);
 	if (bus)
 		cJSON_AddStringToObject(request, "bus", bus);
+	if (device)
+		cJSON_AddStringToObject(request, "device", device);
 	r = control_ask(fd, request, answer);
 	cJSON_Delete(request);
 	return r;
 }
 
-/* In place of its name the bus itself; one that is gone by now is left out. */
+static int ask_for_devices(int fd, cJSON *bus)
+{
+	cJSON *names = cJSON_DetachItemFromObject(bus, "devices"), *answer;
+	const char *bus_name = cJSON_GetStringValue(cJSON_GetObjectItem(bus, "bus"));
+	cJSON *devices = cJSON_AddArrayToObject(bus, "devices");
+	const cJSON *name;
+	int r = 0;
+
+	cJSON_ArrayForEach(name, names) {
+		r = ask(fd, "device", bus_name, cJSON_GetStringValue(name), &answer);
+		if (r < 0)
+			break;
+		cJSON_AddItemToArray(devices, cJSON_DetachItemFromObject(answer, "device"));
+		cJSON_Delete(answer);
+	}
+	cJSON_Delete(names);
+	return r;
+}
+
+/* In place of its name the bus itself, with its devices; one that is gone is left out. */
 static int ask_for_buses(int fd, cJSON *status)
 {
-	cJSON *names = cJSON_DetachItemFromObject(status, "buses"), *answer;
+	cJSON *names = cJSON_DetachItemFromObject(status, "buses"), *answer, *bus;
 	cJSON *buses = cJSON_AddArrayToObject(status, "buses");
 	const cJSON *name;
 	int r = 0;
 
 	cJSON_ArrayForEach(name, names) {
-		r = ask(fd, "bus", cJSON_GetStringValue(name), &answer);
+		r = ask(fd, "bus", cJSON_GetStringValue(name), NULL, &answer);
 		if (r < 0)
 			break;
-		if (cJSON_GetObjectItem(answer, "bus"))
-			cJSON_AddItemToArray(buses, cJSON_DetachItemFromObject(answer, "bus"));
+		bus = cJSON_DetachItemFromObject(answer, "bus");
 		cJSON_Delete(answer);
+		if (!bus)
+			continue;
+		cJSON_AddItemToArray(buses, bus);
+		r = ask_for_devices(fd, bus);
+		if (r < 0)
+			break;
 	}
 	cJSON_Delete(names);
 	return r;
@@ -63,7 +90,7 @@ static int ask_for_buses(int fd, cJSON *status)
 
 int status_ask(int fd, cJSON **status)
 {
-	int r = ask(fd, "status", NULL, status);
+	int r = ask(fd, "status", NULL, NULL, status);
 
 	if (r < 0)
 		return r;
