@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "bridge/timedate.h"
 #include "config/config.h"
 #include "field/bus.h"
 #include "field/listener.h"
+#include "report.h"
 #include "uplink/uplink.h"
 
 #include <errno.h>
@@ -36,6 +38,8 @@ struct daemon {
 	sd_event *loop;
 	struct bus **buses; /* of each bus of the configuration this … */
 	struct listener **listeners; /* … or this, by what hangs on it; the other is NULL */
+	struct timedate *timedate; /* NULL: the kernel tells of the clock */
+	struct report *report; /* NULL: nobody can ask how it is */
 	uint64_t watchdog_us; /* 0: systemd wants none */
 	uint64_t turns_seen;  /* of the uplink, when last looked at */
 };
@@ -66,9 +70,9 @@ static void take_message(void *data, const struct message *message)
 
 static void tell_systemd(struct daemon *daemon)
 {
-	char link[512];
-	struct spool_sums sums;
-	size_t devices = 0, offline = 0;
+	struct uplink_state state;
+	size_t devices = 0, offline = 0, closed = 0;
+	char ports[64] = "";
 
 	for (size_t i = 0; i < daemon->config->bus_count; i++) {
 		struct bus_stats stats = daemon->buses[i]
@@ -77,10 +81,14 @@ static void tell_systemd(struct daemon *daemon)
 
 		devices += stats.devices;
 		offline += stats.offline;
+		closed += !stats.open;
 	}
-	uplink_describe(daemon->uplink, link, sizeof(link), &sums);
-	sd_notifyf(0, "STATUS=%s; %llu messages waiting; %zu of %zu devices offline", link,
-		   (unsigned long long)sums.waiting, offline, devices);
+	if (closed)
+		snprintf(ports, sizeof(ports), "; %zu of %zu ports not open", closed,
+			 daemon->config->bus_count);
+	uplink_describe(daemon->uplink, &state);
+	sd_notifyf(0, "STATUS=%s; %llu messages waiting; %zu of %zu devices offline%s",
+		   state.link, (unsigned long long)state.sums.waiting, offline, devices, ports);
 }
 
 /*
@@ -132,6 +140,21 @@ static int start_bus(struct daemon *daemon, size_t i)
 		       &daemon->buses[i]);
 }
 
+/* Without it the gateway does all that it is for. */
+static void open_report(struct daemon *daemon)
+{
+	const struct report_subject subject = {
+		.config = daemon->config,
+		.buses = daemon->buses,
+		.listeners = daemon->listeners,
+		.uplink = daemon->uplink,
+	};
+	int r = report_new(daemon->loop, &subject, &daemon->report);
+
+	if (r < 0)
+		log_warning("gateway: no socket to ask for its status: %s", strerror(-r));
+}
+
 static int start(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
@@ -155,13 +178,18 @@ static int start(struct daemon *daemon)
 		if (r < 0)
 			return r;
 	}
-	return uplink_start(config->conf, daemon->queue, &daemon->uplink);
+	r = uplink_start(config->conf, daemon->queue, &daemon->uplink);
+	if (r == 0)
+		open_report(daemon);
+	return r < 0 ? r : timedate_new(daemon->loop, &daemon->timedate);
 }
 
 static bool stop(struct daemon *daemon)
 {
 	bool left_behind = false;
 
+	report_free(daemon->report);
+	timedate_free(daemon->timedate);
 	for (size_t i = 0; daemon->buses && i < daemon->config->bus_count; i++)
 		bus_free(daemon->buses[i]);
 	for (size_t i = 0; daemon->listeners && i < daemon->config->bus_count; i++)

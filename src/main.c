@@ -24,6 +24,7 @@ static const struct verb {
 	{ "scan", "find the devices on a bus, and the maps that fit", tool_scan },
 	{ "sim", "play devices on a pseudo-terminal", tool_sim },
 	{ "spool", "what waits on the disk, of a running or a stopped gateway", tool_spool },
+	{ "status", "how the running gateway is, with its buses and devices", tool_status },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },
 };

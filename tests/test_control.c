@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+enum { LONG_BYTES = 4 * 1000 * 1000 };
+
 /* Longer than a socket's address may be. */
 static char directory[256];
 static pid_t server;
@@ -32,16 +34,30 @@ static const char *run_double(void *data, const cJSON *request, cJSON *answer)
 	return NULL;
 }
 
+/* More than a socket has room for. */
+static const char *run_long(void *data, const cJSON *request, cJSON *answer)
+{
+	_cleanup_free_ char *text = malloc(LONG_BYTES + 1);
+
+	(void)data, (void)request;
+	memset(text, 'x', LONG_BYTES);
+	text[LONG_BYTES] = '\0';
+	cJSON_AddStringToObject(answer, "text", text);
+	return NULL;
+}
+
 static void serve(int ready)
 {
-	static const struct control_verb verbs[] = { { "double", run_double }, { 0 } };
+	static const struct control_verb verbs[] = {
+		{ "double", run_double }, { "long", run_long }, { 0 },
+	};
 	struct control *control;
 	sd_event *loop;
 	int factor = 2;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (sd_event_new(&loop) < 0 ||
-	    control_new(loop, directory, verbs, &factor, &control) < 0)
+	    control_new(loop, directory, "control", verbs, &factor, &control) < 0)
 		_exit(1);
 	(void)!write(ready, "x", 1);
 	sd_event_loop(loop);
@@ -83,7 +99,7 @@ static int stop(void **state)
 
 static int connect_to(void)
 {
-	int fd = control_connect(directory);
+	int fd = control_connect(directory, "control");
 
 	assert_true(fd >= 0);
 	return fd;
@@ -187,9 +203,59 @@ static void the_client_asks(void **state)
 	/* The gateway ends: that is no answer. */
 	stage_end(&server, SIGKILL);
 	assert_true(control_ask(fd, request, &answer) < 0);
-	assert_int_equal(control_connect(directory), -ECONNREFUSED);
+	assert_int_equal(control_connect(directory, "control"), -ECONNREFUSED);
 	cJSON_Delete(request);
 	close(fd);
+}
+
+/* Who does not take an answer keeps nobody else waiting, and gets all of it in the end. */
+static void a_long_answer_waits_for_its_reader(void **state)
+{
+	cJSON *request = cJSON_CreateObject(), *answer;
+	int slow = connect_to(), fd = connect_to();
+
+	(void)state;
+	send_words(slow, "{\"verb\":\"long\"}\n{\"verb\":\"double\",\"number\":2}\n");
+	for (int i = 0; i < 10; i++) {
+		send_words(fd, "{\"verb\":\"double\",\"number\":3}\n");
+		assert_answer(fd, "{\"double\":6,\"ok\":true}");
+	}
+	for (size_t length = 0, n; length < strlen("{'text':'','ok':true}\n") + LONG_BYTES;
+	     length += n) {
+		char bytes[65536];
+		size_t rest = strlen("{'text':'','ok':true}\n") + LONG_BYTES - length;
+
+		n = recv(slow, bytes, rest < sizeof(bytes) ? rest : sizeof(bytes), 0);
+		assert_in_range(n, 1, sizeof(bytes));
+	}
+	assert_answer(slow, "{\"double\":4,\"ok\":true}");
+
+	cJSON_AddStringToObject(request, "verb", "long");
+	assert_int_equal(control_ask(fd, request, &answer), 0);
+	assert_int_equal(strlen(cJSON_GetObjectItem(answer, "text")->valuestring), LONG_BYTES);
+	cJSON_Delete(answer);
+	cJSON_Delete(request);
+	close(slow);
+	close(fd);
+}
+
+/* A socket that is in use stays whose it is. */
+static void a_second_listener_is_refused(void **state)
+{
+	static const struct control_verb none[] = { { 0 } };
+	struct control *control;
+	sd_event *loop;
+	int fd;
+
+	(void)state;
+	assert_int_equal(sd_event_new(&loop), 0);
+	assert_int_equal(control_new(loop, directory, "control", none, NULL, &control),
+			 -EADDRINUSE);
+	fd = connect_to();
+	send_words(fd, "{\"verb\":\"double\",\"number\":3}\n");
+	assert_answer(fd, "{\"double\":6,\"ok\":true}");
+	close(fd);
+	sd_event_unref(loop);
 }
 
 /* What an earlier gateway left behind is replaced, and taken away at the end. */
@@ -207,12 +273,12 @@ static void the_socket_comes_and_goes(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0660);
 	assert_int_equal(sd_event_new(&loop), 0);
-	assert_int_equal(control_new(loop, directory, none, NULL, &control), 0);
+	assert_int_equal(control_new(loop, directory, "control", none, NULL, &control), 0);
 	close(connect_to());
 	control_free(control);
 	sd_event_unref(loop);
 	assert_int_equal(stat(path, &st), -1);
-	assert_int_equal(control_connect(directory), -ENOENT);
+	assert_int_equal(control_connect(directory, "control"), -ENOENT);
 }
 
 #define control_test(name) cmocka_unit_test_setup_teardown(name, start, stop)
@@ -225,6 +291,8 @@ int main(void)
 		control_test(too_long_a_line_ends_the_connection),
 		control_test(the_oldest_makes_room),
 		control_test(the_client_asks),
+		control_test(a_long_answer_waits_for_its_reader),
+		control_test(a_second_listener_is_refused),
 		control_test(the_socket_comes_and_goes),
 	};
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/units.h"
-#include "field/device.h"
+#include "field/view.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -232,6 +232,32 @@ static void test_stats_are_json(void **state)
 	cJSON_Delete(json);
 }
 
+/* What was read last counts, though a deadband kept it back. */
+static void test_view(void **state)
+{
+	struct fixture *f = *state;
+	char body[4096];
+	struct text text = {.data = body, .size = sizeof(body)};
+
+	publish(f, BAND, 100, 1);
+	publish(f, SHARE, 7, 1);
+	assert_string_equal(publish(f, BAND, 104, 2), "");
+	publish(f, MODE, 1, 2);
+	f->device.split.refused[CHANGE] = true;
+	view_device(&f->device, begin_us + 5 * USEC_PER_SEC, &text);
+	assert_false(text.full);
+	assert_null(strncmp(body, "{\"device\":\"d\",\"map\":\"thing\",\"address\":1,"
+				  "\"state\":\"unknown\",\"silent_ms\":5000,\"failures\":0,",
+			    85) ? body : NULL);
+	assert_string_equal(strstr(body, "\"points\":"),
+			    "\"points\":{\"always\":{\"value\":null,\"quality\":\"unread\"},"
+			    "\"band\":{\"value\":104,\"age_ms\":3000,\"quality\":\"good\"},"
+			    "\"share\":{\"value\":7,\"age_ms\":4000,\"quality\":\"stale\"},"
+			    "\"change\":{\"value\":null,\"quality\":\"refused\"},"
+			    "\"mode\":{\"value\":\"on\",\"age_ms\":3000,"
+			    "\"quality\":\"good\"}}}");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -243,6 +269,7 @@ int main(void)
 		TEST(test_max_silence),
 		TEST(test_on_change),
 		TEST(test_stale_values_say_so),
+		TEST(test_view),
 		cmocka_unit_test(test_latency_quantiles),
 		cmocka_unit_test(test_stats_are_json),
 	};

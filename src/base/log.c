@@ -4,7 +4,9 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { LINE_MAX_BYTES = 1024 };
 
@@ -15,6 +17,20 @@ void log_set_level(int priority)
 	atomic_store(&max_priority, priority);
 }
 
+/*
+ * The variable is inherited by all that a service starts, a user's shell among it, whose stderr
+ * is another: it names device and inode of the one that it speaks of.
+ */
+static bool stderr_is_the_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 void log_write(int priority, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
@@ -23,7 +39,7 @@ void log_write(int priority, const char *format, ...)
 
 	if (priority > atomic_load(&max_priority))
 		return;
-	if (getenv("JOURNAL_STREAM"))
+	if (stderr_is_the_journal())
 		length = snprintf(line, sizeof(line), "<%d>", priority);
 
 	va_start(arguments, format);

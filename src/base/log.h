@@ -12,7 +12,7 @@
 void log_set_level(int priority);
 
 /*
- * Writes one line to stderr. When stderr is connected to the journal ($JOURNAL_STREAM) the
+ * Writes one line to stderr. When that is the journal's stream ($JOURNAL_STREAM names it) the
  * line begins with the `<priority>` prefix of sd-daemon(3), otherwise it is plain. One
  * write(2) a line: lines of different threads do not mix. Lines are cut at 1 KiB.
  */

@@ -3,6 +3,7 @@
 #include "bridge/clock.h"
 #include "base/units.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/timex.h>
 #include <systemd/sd-id128.h>
@@ -36,11 +37,24 @@ uint64_t clock_boottime_us(void)
 	return clock_us(CLOCK_BOOTTIME);
 }
 
+static atomic_bool noted_synced;
+
+bool clock_can_be_asked(void)
+{
+	return adjtimex(&(struct timex){ .modes = 0 }) >= 0;
+}
+
+void clock_note_synced(bool synced)
+{
+	atomic_store(&noted_synced, synced);
+}
+
 bool clock_is_synced(void)
 {
 	struct timex state = { .modes = 0 };
+	bool may_ask = adjtimex(&state) >= 0;
 
-	if (adjtimex(&state) >= 0 && !(state.status & STA_UNSYNC))
+	if (may_ask ? !(state.status & STA_UNSYNC) : atomic_load(&noted_synced))
 		return true;
 	return access("/run/systemd/timesync/synchronized", F_OK) == 0;
 }

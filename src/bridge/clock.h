@@ -10,10 +10,14 @@ enum { BOOT_ID_SIZE = 16 };
 void clock_stamp(struct message *message);
 
 /*
- * Whether the wall clock is right: the kernel says so (adjtimex), or systemd-timesyncd has
- * set it in this boot.
+ * Whether the wall clock is right: the kernel says so (adjtimex), or, where it may not be
+ * asked, clock_note_synced() did; or systemd-timesyncd has set it in this boot.
  */
 bool clock_is_synced(void);
+/* Whether the kernel may be asked. */
+bool clock_can_be_asked(void);
+/* What somebody else says who may ask it. Of any thread. */
+void clock_note_synced(bool synced);
 
 /* Identity of this boot; zeros where the kernel tells none. */
 void clock_boot_id(uint8_t id[BOOT_ID_SIZE]);

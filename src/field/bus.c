@@ -363,6 +363,11 @@ uint64_t bus_idle_until_us(const struct bus *bus)
 	return due_us + bus->schedule.lag_us;
 }
 
+const struct device *bus_devices(const struct bus *bus)
+{
+	return bus->devices;
+}
+
 struct device_stats bus_device_stats(const struct bus *bus, size_t index)
 {
 	return device_stats(&bus->devices[index], clock_monotonic_us());

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 struct bus;
+struct device;
 
 /*
  * A bus that polls as soon as `loop` runs, and gives its messages to `sink`. A port that is
@@ -23,6 +24,9 @@ DEFINE_CLEANUP(struct bus *, bus_free)
  * port is not open.
  */
 uint64_t bus_idle_until_us(const struct bus *bus);
+
+/* Its devices, as many and in the order as configured. */
+const struct device *bus_devices(const struct bus *bus);
 
 /* What was counted so far: of the bus, and of its i-th device as configured. */
 struct bus_stats bus_stats(const struct bus *bus);

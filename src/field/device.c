@@ -164,21 +164,30 @@ void device_begin(struct device *device, uint64_t now_us, uint64_t time_us)
 	device->reading_count = 0;
 }
 
+void device_note(struct device *device, const struct reading *reading, uint64_t now_us)
+{
+	struct last *last = &device->last[reading->point];
+
+	device->readings[device->reading_count++] = *reading;
+	last->read = reading->value;
+	last->read_us = now_us;
+	last->misses = 0;
+}
+
 void device_take(struct device *device, const struct reply *reply, uint64_t now_us)
 {
 	const struct request *request = &device->request;
 
 	for (uint16_t i = 0; i < request->point_count; i++) {
-		struct reading *reading = &device->readings[device->reading_count++];
+		struct reading reading = {
+			.point = device->points[request->point_first + i],
+			.quality = QUALITY_GOOD,
+		};
 
-		reading->point = device->points[request->point_first + i];
-		reading->quality = QUALITY_GOOD;
 		device->driver->value(request, reply->data,
-				      &device->config->points[reading->point],
-				      &reading->value);
-		device->last[reading->point].read_us = now_us;
-		device->last[reading->point].misses = 0;
-		split_accept(&device->split, reading->point);
+				      &device->config->points[reading.point], &reading.value);
+		device_note(device, &reading, now_us);
+		split_accept(&device->split, reading.point);
 	}
 }
 

@@ -18,9 +18,9 @@ enum device_state {
 	DEVICE_OFFLINE, /* asked less and less often */
 };
 
-/* What was last published of a point, when it was last read, and how often in vain since. */
+/* What was last published of a point and last read, when, and how often in vain since. */
 struct last {
-	struct value value;
+	struct value value, read;
 	uint64_t published_us, read_us; /* CLOCK_MONOTONIC; 0: never */
 	unsigned misses;
 };
@@ -80,6 +80,9 @@ void device_begin(struct device *device, uint64_t now_us, uint64_t time_us);
 /* Takes the reply to the request to pieces, into the readings. */
 void device_take(struct device *device, const struct reply *reply, uint64_t now_us);
 
+/* Adds a reading to those of this poll. */
+void device_note(struct device *device, const struct reading *reading, uint64_t now_us);
+
 /*
  * The request is done with: its points are due again a period on, at the earliest after
  * `least_us`. True when nothing of the poll is left to be asked.
@@ -115,6 +118,9 @@ bool device_failed(struct device *device, uint64_t now_us, uint64_t time_us);
  */
 int device_publish(struct device *device, const struct publish_conf *publish, uint64_t now_us,
 		   mapping_sink *sink, void *data);
+
+/* Whether a point that was read before was not for several of its periods. */
+bool device_is_stale(const struct device *device, size_t point, uint64_t now_us);
 
 /* Publishes the state on the availability topic, retained. */
 void device_announce(const struct device *device, const struct publish_conf *publish,

@@ -183,8 +183,7 @@ static void collect(struct listener *listener, const struct reading *readings, s
 			continue;
 		if (is_collected(device, point))
 			publish(listener, now_us);
-		device->readings[device->reading_count++] = readings[i];
-		device->last[point].read_us = now_us;
+		device_note(device, &readings[i], now_us);
 		if (!listener->asked)
 			reschedule(device, point, now_us);
 	}
@@ -622,6 +621,11 @@ void listener_free(struct listener *listener)
 	free(listener->devices);
 	sd_event_unref(listener->loop);
 	free(listener);
+}
+
+const struct device *listener_devices(const struct listener *listener)
+{
+	return listener->devices;
 }
 
 struct bus_stats listener_stats(const struct listener *listener)

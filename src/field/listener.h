@@ -21,3 +21,4 @@ DEFINE_CLEANUP(struct listener *, listener_free)
 
 /* As of a bus; answers are units with at least one value. */
 struct bus_stats listener_stats(const struct listener *listener);
+const struct device *listener_devices(const struct listener *listener);

@@ -92,6 +92,12 @@ static void filter_readings(struct device *device, uint64_t now_us)
 	device->reading_count = kept;
 }
 
+bool device_is_stale(const struct device *device, size_t point, uint64_t now_us)
+{
+	return now_us - device->last[point].read_us >
+	       STALE_PERIODS * device->config->points[point].every_us;
+}
+
 /* Every point that was ever read, with its last value, and whether that is an old one. */
 static void fill_readings(struct device *device, uint64_t now_us)
 {
@@ -100,14 +106,13 @@ static void fill_readings(struct device *device, uint64_t now_us)
 	device->reading_count = 0;
 	for (size_t i = 0; i < config->point_count; i++) {
 		const struct last *last = &device->last[i];
-		uint64_t most_us = STALE_PERIODS * config->points[i].every_us;
 
 		if (!last->published_us)
 			continue;
 		device->readings[device->reading_count++] = (struct reading){
 			.point = i,
-			.quality = now_us - last->read_us > most_us ? QUALITY_STALE
-								    : QUALITY_GOOD,
+			.quality = device_is_stale(device, i, now_us) ? QUALITY_STALE
+								      : QUALITY_GOOD,
 			.value = last->value,
 		};
 	}

@@ -81,7 +81,7 @@ void counters_json(const struct counters *counters, struct text *text)
 		  (double)latency_quantile(&counters->latency, 0.99) / 1e3);
 }
 
-void bus_stats_json(const struct bus_stats *stats, struct text *text)
+void bus_state_json(const struct bus_stats *stats, struct text *text)
 {
 	text_addf(text, "\"bus\":");
 	json_string(stats->name, text);
@@ -90,14 +90,18 @@ void bus_stats_json(const struct bus_stats *stats, struct text *text)
 	text_addf(text, ",\"trouble\":");
 	json_string(stats->trouble, text);
 	text_addf(text,
-		  ",\"open\":%s,\"lost\":%" PRIu64 ",\"devices\":%zu,\"offline\":%zu"
-		  ",\"load\":%.3f,\"stretch\":%.2f,",
-		  stats->open ? "true" : "false", stats->lost, stats->devices,
-		  stats->offline, stats->load, stats->stretch);
+		  ",\"open\":%s,\"lost\":%" PRIu64 ",\"load\":%.3f,\"stretch\":%.2f,",
+		  stats->open ? "true" : "false", stats->lost, stats->load, stats->stretch);
 	counters_json(&stats->counters, text);
 	text_addf(text,
 		  ",\"line\":{\"framing\":%" PRIu64 ",\"parity\":%" PRIu64
 		  ",\"overrun\":%" PRIu64 ",\"breaks\":%" PRIu64 "}",
 		  stats->line.framing, stats->line.parity, stats->line.overrun,
 		  stats->line.breaks);
+}
+
+void bus_stats_json(const struct bus_stats *stats, struct text *text)
+{
+	bus_state_json(stats, text);
+	text_addf(text, ",\"devices\":%zu,\"offline\":%zu", stats->devices, stats->offline);
 }

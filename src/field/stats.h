@@ -49,6 +49,7 @@ struct bus_stats {
 	struct line_errors line;
 };
 
-/* Members of a JSON object, without its braces. */
+/* Members of a JSON object, without its braces; of a bus with and without counts of devices. */
 void counters_json(const struct counters *counters, struct text *text);
+void bus_state_json(const struct bus_stats *stats, struct text *text);
 void bus_stats_json(const struct bus_stats *stats, struct text *text);

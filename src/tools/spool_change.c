@@ -139,7 +139,7 @@ static int open_either(const struct spool_cli *cli, struct changing *changing)
 
 	if (r != -EBUSY)
 		return r;
-	changing->control = control_connect(conf.directory);
+	changing->control = control_connect(conf.directory, "control");
 	if (changing->control == -ENOENT || changing->control == -ECONNREFUSED)
 		return -EBUSY;
 	return changing->control < 0 ? changing->control : 0;

@@ -10,6 +10,7 @@ int tool_read(int argc, char **argv);
 int tool_scan(int argc, char **argv);
 int tool_sim(int argc, char **argv);
 int tool_spool(int argc, char **argv);
+int tool_status(int argc, char **argv);
 int tool_demo(int argc, char **argv);
 
 /* The default place of postbus.conf. */

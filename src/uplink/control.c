@@ -12,8 +12,9 @@
 #include <sys/un.h>
 
 enum {
-	/* Of one line, request or answer. */
-	LINE_MAX_BYTES = 4096,
+	/* Of one request, and of an answer, which others may have to make room for. */
+	REQUEST_MAX_BYTES = 4096,
+	ANSWER_MAX_BYTES = 64 * 1024 * 1024,
 	/* Open at a time; one more, and the oldest is closed. */
 	CONNECTIONS_MAX = 8,
 	/* How long an answer may take: the disk may hang for a while. */
@@ -24,8 +25,10 @@ struct connection {
 	struct control *control;
 	int fd;
 	sd_event_source *source; /* NULL: there is none */
-	char line[LINE_MAX_BYTES];
+	char line[REQUEST_MAX_BYTES];
 	size_t length;
+	char *answer; /* what the socket had no room for yet; NULL: nothing */
+	size_t answer_length, answer_sent;
 };
 
 struct control {
@@ -33,23 +36,22 @@ struct control {
 	const struct control_verb *verbs;
 	void *data;
 	int directory, fd;
+	char *name;
 	sd_event_source *source;
 	struct connection *connections[CONNECTIONS_MAX];
 	size_t next; /* the place that the next connection takes */
 };
 
-static const char socket_name[] = "control";
-
 /*
  * A socket's address has room for 107 characters, and a spool's path may be longer: the way to
  * it goes by the descriptor of its directory.
  */
-static struct sockaddr_un address_in(int directory)
+static struct sockaddr_un address_in(int directory, const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", directory,
-		 socket_name);
+		 name);
 	return address;
 }
 
@@ -68,6 +70,7 @@ static void connection_free(struct connection *connection)
 		return;
 	sd_event_source_disable_unref(connection->source);
 	closep(&connection->fd);
+	free(connection->answer);
 	free(connection);
 }
 DEFINE_CLEANUP(struct connection *, connection_free)
@@ -84,35 +87,52 @@ static const char *run_verb(const struct control *control, const cJSON *request,
 	return "there is no such verb";
 }
 
+/* What the socket takes at once: false where the connection is of no more use. */
+static bool send_answer(struct connection *connection)
+{
+	while (connection->answer_sent < connection->answer_length) {
+		ssize_t n = send(connection->fd, connection->answer + connection->answer_sent,
+				 connection->answer_length - connection->answer_sent,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		connection->answer_sent += n;
+	}
+	free(TAKE_PTR(connection->answer));
+	return true;
+}
+
 /* Answers a request: false where the connection is of no more use. */
 static bool answer_line(struct connection *connection, const char *line)
 {
 	cJSON *request = cJSON_Parse(line), *answer = cJSON_CreateObject();
 	const char *error = run_verb(connection->control, request, answer);
-	char text[LINE_MAX_BYTES];
-	bool sent = false;
 
 	cJSON_AddBoolToObject(answer, "ok", !error);
 	if (error)
 		cJSON_AddStringToObject(answer, "error", error);
-	if (cJSON_PrintPreallocated(answer, text, sizeof(text) - 1, false)) {
-		size_t n = strlen(text);
-
-		/* It fits the socket's buffer, unless somebody asks and does not read. */
-		text[n++] = '\n';
-		sent = send(connection->fd, text, n, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)n;
-	}
+	connection->answer = cJSON_PrintUnformatted(answer);
 	cJSON_Delete(request);
 	cJSON_Delete(answer);
-	return sent;
+	if (!connection->answer)
+		return false;
+	connection->answer_length = strlen(connection->answer);
+	connection->answer[connection->answer_length++] = '\n'; /* where the NUL stood */
+	connection->answer_sent = 0;
+	return send_answer(connection);
 }
 
-/* Answers the lines that are whole: false where the connection is of no more use. */
+/*
+ * Answers the lines that are whole, one after the other is taken: false where the connection is
+ * of no more use.
+ */
 static bool answer_lines(struct connection *connection)
 {
 	char *begin = connection->line, *newline;
 
-	while ((newline = memchr(begin, '\n',
+	while (!connection->answer &&
+	       (newline = memchr(begin, '\n',
 				 connection->line + connection->length - begin))) {
 		*newline = '\0';
 		if (!answer_line(connection, begin))
@@ -121,7 +141,7 @@ static bool answer_lines(struct connection *connection)
 	}
 	connection->length -= begin - connection->line;
 	memmove(connection->line, begin, connection->length);
-	return connection->length < sizeof(connection->line);
+	return connection->answer || connection->length < sizeof(connection->line);
 }
 
 static void close_connection(struct control *control, const struct connection *connection)
@@ -131,20 +151,29 @@ static void close_connection(struct control *control, const struct connection *c
 			connection_free(TAKE_PTR(control->connections[i]));
 }
 
-static int on_request(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
-		      void *data)
+static bool receive(struct connection *connection)
 {
-	struct connection *connection = data;
-	ssize_t n = recv(fd, connection->line + connection->length,
+	ssize_t n = recv(connection->fd, connection->line + connection->length,
 			 sizeof(connection->line) - connection->length, MSG_DONTWAIT);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	if (n > 0)
-		connection->length += n;
-	if (n <= 0 || !answer_lines(connection))
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	connection->length += n;
+	return n > 0;
+}
+
+/* Who does not take an answer is asked for no further request. */
+static int on_connection(sd_event_source *source, _unused_ int fd, _unused_ uint32_t events,
+			 void *data)
+{
+	struct connection *connection = data;
+
+	if (!(connection->answer ? send_answer(connection) : receive(connection)) ||
+	    !answer_lines(connection)) {
 		close_connection(connection->control, connection);
-	return 0;
+		return 0;
+	}
+	return sd_event_source_set_io_events(source, connection->answer ? EPOLLOUT : EPOLLIN);
 }
 
 static int on_listening(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
@@ -160,12 +189,21 @@ static int on_listening(_unused_ sd_event_source *source, int fd, _unused_ uint3
 	connection->fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (connection->fd < 0 ||
 	    sd_event_add_io(control->loop, &connection->source, connection->fd, EPOLLIN,
-			    on_request, connection) < 0)
+			    on_connection, connection) < 0)
 		return 0;
 	connection_free(control->connections[control->next]);
 	control->connections[control->next] = TAKE_PTR(connection);
 	control->next = (control->next + 1) % CONNECTIONS_MAX;
 	return 0;
+}
+
+/* Whether a process listens there. What one left behind that was killed, nobody listens to. */
+static bool is_listened_to(const struct sockaddr_un *address)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	       errno == EAGAIN;
 }
 
 static int listen_in(struct control *control, const char *directory)
@@ -175,22 +213,24 @@ static int listen_in(struct control *control, const char *directory)
 	control->directory = open_directory(directory);
 	if (control->directory < 0)
 		return control->directory;
+	address = address_in(control->directory, control->name);
+	if (is_listened_to(&address))
+		return -EADDRINUSE;
 	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (control->fd < 0)
 		return -errno;
-	if (unlinkat(control->directory, socket_name, 0) < 0 && errno != ENOENT)
+	if (unlinkat(control->directory, control->name, 0) < 0 && errno != ENOENT)
 		return -errno;
-	address = address_in(control->directory);
 	if (bind(control->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    fchmodat(control->directory, socket_name, 0660, 0) < 0 ||
+	    fchmodat(control->directory, control->name, 0660, 0) < 0 ||
 	    listen(control->fd, CONNECTIONS_MAX) < 0)
 		return -errno;
 	return sd_event_add_io(control->loop, &control->source, control->fd, EPOLLIN,
 			       on_listening, control);
 }
 
-int control_new(sd_event *loop, const char *directory, const struct control_verb *verbs,
-		void *data, struct control **result)
+int control_new(sd_event *loop, const char *directory, const char *name,
+		const struct control_verb *verbs, void *data, struct control **result)
 {
 	_cleanup_(control_freep) struct control *control = calloc(1, sizeof(*control));
 	int r;
@@ -201,6 +241,9 @@ int control_new(sd_event *loop, const char *directory, const struct control_verb
 	control->loop = sd_event_ref(loop);
 	control->verbs = verbs;
 	control->data = data;
+	control->name = strdup(name);
+	if (!control->name)
+		return -ENOMEM;
 	r = listen_in(control, directory);
 	if (r < 0)
 		return r;
@@ -215,17 +258,18 @@ void control_free(struct control *control)
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		connection_free(control->connections[i]);
 	if (control->source)
-		unlinkat(control->directory, socket_name, 0);
+		unlinkat(control->directory, control->name, 0);
 	sd_event_source_disable_unref(control->source);
 	closep(&control->fd);
 	closep(&control->directory);
 	sd_event_unref(control->loop);
+	free(control->name);
 	free(control);
 }
 
 /* --- the other side --- */
 
-int control_connect(const char *directory)
+int control_connect(const char *directory, const char *name)
 {
 	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	_cleanup_close_ int in = open_directory(directory), fd = -1;
@@ -236,7 +280,7 @@ int control_connect(const char *directory)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	address = address_in(in);
+	address = address_in(in, name);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0)
 		return -errno;
@@ -245,7 +289,7 @@ int control_connect(const char *directory)
 
 static int send_line(int fd, const cJSON *request)
 {
-	char line[LINE_MAX_BYTES];
+	char line[REQUEST_MAX_BYTES];
 	size_t n;
 
 	if (!cJSON_PrintPreallocated((cJSON *)request, line, sizeof(line) - 1, false))
@@ -255,25 +299,42 @@ static int send_line(int fd, const cJSON *request)
 	return send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : -errno;
 }
 
+/* Adds what comes next to the line: how much that is, or -errno. */
+static ssize_t receive_more(int fd, char **line, size_t length, size_t *room)
+{
+	ssize_t n;
+
+	if (length + 1 >= *room) {
+		char *more = *room < ANSWER_MAX_BYTES ? realloc(*line, *room * 2) : NULL;
+
+		if (!more)
+			return -ENOMEM;
+		*line = more;
+		*room *= 2;
+	}
+	do {
+		n = recv(fd, *line + length, *room - length - 1, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return n ? n : -EPROTO;
+}
+
 int control_ask(int fd, const cJSON *request, cJSON **answer)
 {
-	char line[LINE_MAX_BYTES + 1];
-	size_t length = 0;
-	int r = send_line(fd, request);
+	size_t length = 0, room = REQUEST_MAX_BYTES;
+	_cleanup_free_ char *line = malloc(room);
+	int r = line ? send_line(fd, request) : -ENOMEM;
 
 	if (r < 0)
 		return r;
 	do {
-		ssize_t n = recv(fd, line + length, LINE_MAX_BYTES - length, 0);
+		ssize_t n = receive_more(fd, &line, length, &room);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		if (n == 0)
-			return -EPROTO;
+			return n;
 		length += n;
-	} while (!memchr(line, '\n', length));
+	} while (line[length - 1] != '\n');
 	line[length] = '\0';
 	*answer = cJSON_Parse(line);
 	return *answer ? 0 : -EPROTO;

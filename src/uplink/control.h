@@ -9,8 +9,8 @@
 #include <systemd/sd-event.h>
 
 /*
- * The socket `control` stands in the spool's directory, whose permissions say who may ask. A
- * request is one line of JSON, and so is its answer; a connection takes any number of them:
+ * The directory that the socket stands in says by its permissions who may ask. A request is one
+ * line of JSON, and so is its answer; a connection takes any number of them:
  *
  *     ▶ {"verb":"drop","from":1795460721124,"to":1795460721130}
  *     ◀ {"ok":true,"dropped":7}
@@ -29,21 +29,22 @@ struct control_verb {
 };
 
 /*
- * Listens in `directory` as long as the loop runs. `verbs`, which ends with a name that is
- * NULL, and `data` must outlive it. Nobody else may be listening there: what was left behind
- * is replaced. 0 or -errno.
+ * Listens as `name` in `directory` as long as the loop runs, and never waits for those who ask.
+ * `verbs`, which ends with a name that is NULL, and `data` must outlive it. What was left
+ * behind there is replaced. 0; -EADDRINUSE: another process listens there; or -errno.
  */
-int control_new(sd_event *loop, const char *directory, const struct control_verb *verbs,
-		void *data, struct control **control) _must_check_;
+int control_new(sd_event *loop, const char *directory, const char *name,
+		const struct control_verb *verbs, void *data,
+		struct control **control) _must_check_;
 /* Closes all connections and takes the socket away. */
 void control_free(struct control *control);
 DEFINE_CLEANUP(struct control *, control_free)
 
 /*
- * The other side: connects to the gateway that has the spool in `directory`. A descriptor, to
- * be closed; -ENOENT or -ECONNREFUSED: nobody listens there; or -errno.
+ * The other side: connects to who listens there. A descriptor, to be closed; -ENOENT or
+ * -ECONNREFUSED: nobody does; or -errno.
  */
-int control_connect(const char *directory) _must_check_;
+int control_connect(const char *directory, const char *name) _must_check_;
 /*
  * Asks and waits for the answer, which is the caller's to be deleted. 0; -ETIMEDOUT; -EPROTO:
  * what came is no answer; or -errno.

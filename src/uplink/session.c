@@ -66,10 +66,12 @@ struct session {
 	uint32_t socket_events; /* what socket_source waits for */
 	uint64_t link_since_us;
 	unsigned silent_ticks; /* in which nothing came */
+	uint64_t changed_us; /* when the link came up, or was lost */
 	unsigned attempts; /* without success */
 	bool taken_over;   /* by another client with our id */
 	struct will will;
 	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
+	bool resumed;      /* by the broker, when the link came up */
 	bool greeted;      /* `online` was published on this link */
 	bool is_paced;     /* the spool gave no more, or holds the rest back for its pace */
 
@@ -485,7 +487,8 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 		forgotten = spool_forget_flights(session->spool, broker->clean_session);
 	session->link = LINK_UP;
 	watch_log(session, false);
-	session->link_since_us = clock_monotonic_us();
+	session->link_since_us = session->changed_us = clock_monotonic_us();
+	session->resumed = present;
 	session->greeted = false;
 	session->again_us = 0;
 	session->trouble[0] = '\0';
@@ -558,6 +561,8 @@ static void link_failed(struct session *session, const char *why)
 			    broker->port, why);
 	}
 	drop_client(session);
+	if (session->link == LINK_UP)
+		session->changed_us = clock_monotonic_us();
 	session->link = LINK_DOWN;
 	session->lost = 0;
 	session->attempts++;
@@ -821,6 +826,7 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 	session->loop = sd_event_ref(loop);
 	session->conf = conf;
 	session->spool = spool;
+	session->changed_us = clock_monotonic_us();
 	session->payload = malloc(PAYLOAD_MAX);
 	session->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (asprintf(&session->status_topic, "%s/status", conf->gateway) < 0)
@@ -874,6 +880,17 @@ bool session_free(struct session *session)
 	free(session);
 	mosquitto_lib_cleanup();
 	return false;
+}
+
+struct session_state session_state(const struct session *session)
+{
+	return (struct session_state){
+		.connected = session->link == LINK_UP,
+		.since_us = session->changed_us,
+		.resumed = session->resumed,
+		.attempts = session->attempts,
+		.window = session->window,
+	};
 }
 
 const char *session_describe(const struct session *session)

@@ -39,5 +39,15 @@ void session_leave(struct session *session);
 /* Whether messages are in flight on a link that is up. */
 bool session_is_busy(const struct session *session);
 
+/* What is to be known of a session besides its line for people. */
+struct session_state {
+	bool connected;
+	uint64_t since_us; /* CLOCK_MONOTONIC: that it is, or is not */
+	bool resumed;      /* the broker still had it when the link came up, the last time */
+	unsigned attempts; /* to connect, in a row without success */
+	unsigned window;   /* most messages in flight on this link */
+};
+struct session_state session_state(const struct session *session);
+
 /* One line for people: "connected to broker.lan:8883", "no link to …: refused". */
 const char *session_describe(const struct session *session);

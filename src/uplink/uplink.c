@@ -26,7 +26,6 @@ enum {
 	TURN_ACCURACY_US = 100,
 	/* How long messages in flight are waited for when the gateway stops. */
 	FAREWELL_US = 400 * 1000,
-	DESCRIPTION_MAX = 512,
 };
 
 struct uplink {
@@ -49,8 +48,7 @@ struct uplink {
 	_Atomic uint64_t turns;
 
 	pthread_mutex_t lock; /* of what others may ask for */
-	char description[DESCRIPTION_MAX];
-	struct spool_sums sums;
+	struct uplink_state state;
 };
 
 /* --- readings --- */
@@ -178,10 +176,17 @@ static void run_until(struct uplink *uplink, uint64_t end_us)
 
 static void describe(struct uplink *uplink)
 {
+	struct uplink_state state = {
+		.session = session_state(uplink->session),
+		.sums = spool_sums(uplink->spool),
+		.spool = spool_state(uplink->spool),
+	};
+	uint64_t oldest;
+
+	snprintf(state.link, sizeof(state.link), "%s", session_describe(uplink->session));
+	spool_range(uplink->spool, &oldest, &state.next_seq);
 	pthread_mutex_lock(&uplink->lock);
-	snprintf(uplink->description, sizeof(uplink->description), "%s",
-		 session_describe(uplink->session));
-	uplink->sums = spool_sums(uplink->spool);
+	uplink->state = state;
 	pthread_mutex_unlock(&uplink->lock);
 }
 
@@ -308,7 +313,7 @@ static const struct control_verb verbs[] = {
 static void open_control(struct uplink *uplink)
 {
 	const char *directory = uplink->conf->spool.directory;
-	int r = control_new(uplink->loop, directory, verbs, uplink, &uplink->control);
+	int r = control_new(uplink->loop, directory, "control", verbs, uplink, &uplink->control);
 
 	if (r < 0)
 		log_warning("spool %s: no control socket: %s", directory, strerror(-r));
@@ -423,10 +428,9 @@ uint64_t uplink_turns(const struct uplink *uplink)
 	return atomic_load_explicit(&uplink->turns, memory_order_relaxed);
 }
 
-void uplink_describe(struct uplink *uplink, char *text, size_t size, struct spool_sums *sums)
+void uplink_describe(struct uplink *uplink, struct uplink_state *state)
 {
 	pthread_mutex_lock(&uplink->lock);
-	snprintf(text, size, "%s", uplink->description);
-	*sums = uplink->sums;
+	*state = uplink->state;
 	pthread_mutex_unlock(&uplink->lock);
 }

@@ -4,7 +4,7 @@
 
 #include "bridge/queue.h"
 #include "config/conf.h"
-#include "uplink/ledger.h"
+#include "uplink/session.h"
 
 struct uplink;
 
@@ -26,6 +26,12 @@ bool uplink_stop(struct uplink *uplink);
 /* Turns so far; grows at least once a second while the thread makes progress. */
 uint64_t uplink_turns(const struct uplink *uplink);
 
-/* The link in words, and the spool's sums, as of the last second. */
-void uplink_describe(struct uplink *uplink, char *text, size_t size,
-		     struct spool_sums *sums);
+/* How it stands, as of the last second. */
+struct uplink_state {
+	char link[512]; /* in words */
+	struct session_state session;
+	struct spool_sums sums;
+	struct spool_state spool;
+	uint64_t next_seq; /* the number that the next message gets */
+};
+void uplink_describe(struct uplink *uplink, struct uplink_state *state);
