@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session.c - our half of the MQTT persistent session, on libmosquitto.
+ * session.c - the link to the broker and the session on it, on libmosquitto.
  *
  * The library keeps its half of the handshake in memory only, so each link, the first one
  * after a crash as well as one after a cable was pulled, begins with a new client that takes
@@ -9,415 +9,29 @@
  * Everything the library wants to send stays queued until mosquitto_loop_write(), which is
  * called only when the spool is committed.
  */
-#include "uplink/session.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
-#include "uplink/answer.h"
-#include "uplink/connect.h"
-#include "uplink/pubrec.h"
-#include "uplink/resume.h"
-#include "uplink/tls_trouble.h"
+#include "uplink/session_state.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
-#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 enum {
 	TICK_US = 1000 * 1000,
 	/* How long a broker may take to answer CONNECT. */
 	OPEN_TIMEOUT_US = 20 * 1000 * 1000,
-	/* QoS 0 messages that are handed over in one turn. */
-	UNACKNOWLEDGED_A_TURN = 256,
 	/* Links that end soon one after the other, until somebody else is suspected. */
 	SHORT_LINKS = 3,
 	/* A link that held so long was a good one: begin with the shortest delay again. */
 	GOOD_LINK_US = 60 * 1000 * 1000,
-	/* How long what the broker did not want now is kept from it. */
-	AGAIN_US = 5 * 1000 * 1000,
-	/* Refusals are told of so often at most. */
-	REFUSALS_US = 60 * 1000 * 1000,
-};
-
-enum link {
-	LINK_DOWN,       /* a timer runs until the next attempt */
-	LINK_CONNECTING, /* the helper has the client */
-	LINK_OPENING,    /* CONNECT is sent or about to be */
-	LINK_UP,
-};
-
-struct session {
-	sd_event *loop;
-	const struct conf *conf;
-	struct spool *spool;
-	char *status_topic;
-
-	enum link link;
-	struct mosquitto *client;
-	struct connecting *connecting;
-	int event;
-	sd_event_source *event_source, *socket_source, *timer;
-	uint32_t socket_events; /* what socket_source waits for */
-	uint64_t link_since_us;
-	unsigned silent_ticks; /* in which nothing came */
-	uint64_t changed_us; /* when the link came up, or was lost */
-	unsigned attempts; /* without success */
-	bool taken_over;   /* by another client with our id */
-	struct will will;
-	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
-	bool resumed;      /* by the broker, when the link came up */
-	bool greeted;      /* `online` was published on this link */
-	bool is_paced;     /* the spool gave no more, or holds the rest back for its pace */
-
-	/* what this link's broker allows */
-	unsigned window;   /* most messages in flight on this link */
-	uint16_t keepalive_s;
-	uint8_t max_qos;
-	bool retains;
-	uint64_t again_us; /* what it did not want now is published again; 0: nothing is */
-
-	uint64_t refusals;        /* of messages, that were not told of yet, … */
-	uint64_t refusals_due_us; /* … and when they may be */
-	const char *refused_why;  /* the last of them */
-
-	uint16_t last_mid; /* where the client's counter stands */
-	uint16_t pubrec;   /* PUBREC came for it, and may still turn out to say no; 0: none */
-	bool watches_log;  /* for PUBREC */
-	bool blind;        /* PUBREC can't be seen in this library's log */
-	char *payload;
-	char refusal[TROUBLE_MAX]; /* why there is no link, as far as the library told */
-	char trouble[TROUBLE_MAX]; /* what was last said of it */
 };
 
 static int begin_attempt(struct session *session, char why[TROUBLE_MAX]);
-
-/* --- publishing --- */
-
-/* MQTT 5.0, 3.3.2.3. Without memory for them a message goes out with fewer. */
-static mosquitto_property *message_properties(const struct session *session,
-					      const struct message *message)
-{
-	uint64_t expiry_us = session->conf->publish.expiry_us;
-	mosquitto_property *properties = NULL;
-	char digits[24];
-	struct text text = { .data = digits, .size = sizeof(digits) };
-
-	if (!session->conf->broker.mqtt5)
-		return NULL;
-	text_addu(&text, message->seq, 1);
-	(void)!mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
-						  digits);
-	if (message->form != FORM_BARE)
-		(void)!mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE,
-						     "application/json");
-	if (expiry_us)
-		(void)!mosquitto_property_add_int32(&properties,
-						    MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
-						    (expiry_us + USEC_PER_SEC - 1) /
-						    USEC_PER_SEC);
-	return properties;
-}
-
-/* Hands a message to the library. A MOSQ_ERR code; *mid is its packet identifier. */
-static int publish(struct session *session, const struct message *message, uint8_t qos,
-		   int *mid)
-{
-	struct text payload = { .data = session->payload, .size = PAYLOAD_MAX };
-	mosquitto_property *properties = message_properties(session, message);
-	char topic[TOPIC_MAX + 1];
-	int rc;
-
-	memcpy(topic, message->topic, message->topic_length);
-	topic[message->topic_length] = '\0';
-	message_payload(message, &payload);
-	rc = mosquitto_publish_v5(session->client, mid, topic, payload.length, payload.data,
-				  qos, message->retain && session->retains, properties);
-	mosquitto_property_free_all(&properties);
-	if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
-		session->last_mid = *mid;
-	return rc;
-}
-
-static void on_log(struct mosquitto *client, void *data, int level, const char *line);
-
-/*
- * The log is watched for why a link can't be opened, and for PUBREC, which only QoS 2 has:
- * the library makes a line for each packet then.
- */
-static void watch_log(struct session *session, bool pubrec)
-{
-	session->watches_log = session->watches_log || pubrec;
-	mosquitto_log_callback_set(session->client,
-				   session->watches_log || session->link != LINK_UP ? on_log :
-										      NULL);
-}
-
-/* Told at once, and then now and then: a broker that refuses one refuses many. */
-static void tell_refusals(struct session *session)
-{
-	uint64_t now_us = clock_monotonic_us();
-
-	if (!session->refusals || now_us < session->refusals_due_us)
-		return;
-	log_error("broker %s:%u: %llu message%s will never be taken: %s; set aside",
-		  session->conf->broker.host, session->conf->broker.port,
-		  (unsigned long long)session->refusals, session->refusals == 1 ? "" : "s",
-		  session->refused_why);
-	session->refusals = 0;
-	session->refusals_due_us = now_us + REFUSALS_US;
-}
-
-static void note_refusal(struct session *session, const char *why)
-{
-	session->refusals++;
-	session->refused_why = why;
-	tell_refusals(session);
-}
-
-/* The library will not take it, now or ever: too large for the broker, topic not valid. */
-static void set_aside(struct session *session, const struct message *message, int rc)
-{
-	bool is_large = rc == MOSQ_ERR_OVERSIZE_PACKET || rc == MOSQ_ERR_PAYLOAD_SIZE;
-
-	spool_set_aside(session->spool, message,
-			is_large ? MQTT_RC_PACKET_TOO_LARGE : MQTT_RC_TOPIC_NAME_INVALID);
-	note_refusal(session, mosquitto_strerror(rc));
-}
-
-static void send_message(struct session *session, const struct message *message,
-			 const struct place *place)
-{
-	uint8_t qos = message->qos < session->max_qos ? message->qos : session->max_qos;
-	int mid = 0, rc = publish(session, message, qos, &mid);
-	struct flight flight = {
-		.seq = message->seq, .segment = place->segment, .offset = place->offset,
-		.mid = mid, .qos = qos, .state = FLIGHT_SENT,
-		.time_ms = message->time_ms, .clock = message->clock,
-	};
-
-	if (rc == MOSQ_ERR_NOMEM) {
-		session->lost = rc;
-		return;
-	}
-	if (qos == 2 && !session->watches_log)
-		watch_log(session, true);
-	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
-		set_aside(session, message, rc);
-		return;
-	}
-	/* A connection that broke meanwhile shows in its own way; the next one sends again. */
-	if (qos == 0)
-		spool_finished(session->spool, flight.seq);
-	else if (spool_sent(session->spool, &flight) < 0)
-		session->lost = MOSQ_ERR_NOMEM;
-}
-
-/* Flights whose PUBREC the broker has forgotten go out as new publishes. */
-static void send_again(struct session *session)
-{
-	size_t count;
-	const struct flight *flights = spool_flights(session->spool, &count);
-
-	for (size_t i = 0; i < count && !session->lost;) {
-		struct flight flight = flights[i];
-		struct place place = { flight.segment, flight.offset };
-		struct message message;
-
-		if (flight.state != FLIGHT_AGAIN) {
-			i++;
-			continue;
-		}
-		/* Either way the flight leaves its place in the array. */
-		if (spool_read(session->spool, &flight, &message) < 0)
-			spool_damaged(session->spool, flight.seq);
-		else
-			send_message(session, &message, &place);
-		flights = spool_flights(session->spool, &count);
-	}
-}
-
-/* The gateway's own state; retained, and the last will says the opposite. */
-static void publish_status(struct session *session, const char *status)
-{
-	int mid = session->last_mid;
-
-	mosquitto_publish(session->client, &mid, session->status_topic, strlen(status), status,
-			  0, session->retains);
-	session->last_mid = mid;
-}
-
-bool session_feed(struct session *session, bool hold)
-{
-	unsigned unacknowledged = 0;
-
-	if (session->link != LINK_UP)
-		return false;
-	if (!session->greeted) {
-		publish_status(session, "online");
-		send_again(session);
-		session->greeted = true;
-	}
-	if (session->again_us && clock_monotonic_us() >= session->again_us) {
-		session->again_us = 0;
-		send_again(session);
-	}
-	session->is_paced = false;
-	while (!session->lost && !hold) {
-		size_t count;
-		const struct flight *flights = spool_flights(session->spool, &count);
-		struct message message;
-		struct place place;
-
-		if (count >= session->window ||
-		    !resume_may_publish(flights, count, session->last_mid))
-			return false;
-		if (spool_next(session->spool, &message, &place) <= 0) {
-			session->is_paced = true;
-			return false;
-		}
-		send_message(session, &message, &place);
-		if (message.qos == 0 && ++unacknowledged == UNACKNOWLEDGED_A_TURN)
-			return true;
-	}
-	return session->lost;
-}
-
-uint64_t session_due_us(const struct session *session)
-{
-	uint64_t due_us = UINT64_MAX;
-
-	if (session->link != LINK_UP)
-		return due_us;
-	if (session->is_paced)
-		due_us = spool_pace_due_us(session->spool);
-	if (session->again_us && session->again_us < due_us)
-		due_us = session->again_us;
-	return due_us;
-}
-
-bool session_is_busy(const struct session *session)
-{
-	size_t count;
-
-	spool_flights(session->spool, &count);
-	return session->link == LINK_UP && count > 0;
-}
-
-/* --- what the broker answers --- */
-
-/*
- * PUBREC is in the log before it is known what it says. Where it says no, on_publish() is told at
- * once, and the handshake is over; noted as received, it would be resumed with PUBREL after a
- * crash, and the message be lost.
- */
-static void note_pubrec(struct session *session)
-{
-	if (session->pubrec)
-		spool_released(session->spool, session->pubrec);
-	session->pubrec = 0;
-}
-
-static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, int reason,
-		       _unused_ const mosquitto_property *properties)
-{
-	struct session *session = data;
-	size_t count;
-	const struct flight *flights = spool_flights(session->spool, &count);
-
-	if (session->pubrec == mid && answer_to_publish(reason) != ANSWER_TAKEN)
-		session->pubrec = 0;
-	note_pubrec(session);
-	switch (answer_to_publish(reason)) {
-	case ANSWER_TAKEN:
-		break;
-	case ANSWER_LATER:
-		if (spool_again(session->spool, mid) && !session->again_us) {
-			session->again_us = clock_monotonic_us() + AGAIN_US;
-			log_warning("broker %s:%u: does not take a message now: %s; asking "
-				    "again in %d s", session->conf->broker.host,
-				    session->conf->broker.port, mosquitto_reason_string(reason),
-				    AGAIN_US / 1000000);
-		}
-		return;
-	case ANSWER_NEVER:
-		if (spool_refused(session->spool, mid, reason))
-			note_refusal(session, mosquitto_reason_string(reason));
-		return;
-	}
-	for (size_t i = 0; i < count && !session->blind; i++) {
-		if (flights[i].mid != mid || flights[i].qos != 2 ||
-		    flights[i].state != FLIGHT_SENT)
-			continue;
-		session->blind = true;
-		log_warning("this libmosquitto does not tell of PUBREC: after a crash a QoS 2 "
-			    "message may be delivered twice");
-	}
-	spool_acked(session->spool, mid);
-}
-
-/* Called by the helper thread too, while it has the client. */
-static void on_log(struct mosquitto *client, void *data, int level, const char *line)
-{
-	struct session *session = data;
-	uint16_t mid;
-
-	if (level == MOSQ_LOG_ERR && session->link != LINK_UP)
-		tls_trouble(line, mosquitto_ssl_get(client), session->conf->broker.host,
-			    session->refusal);
-	if (level != MOSQ_LOG_DEBUG)
-		return;
-	switch (pubrec_parse(line, &mid)) {
-	case PUBREC_RECEIVED:
-		note_pubrec(session);
-		session->pubrec = mid;
-		break;
-	case PUBCOMP_RECEIVED:
-		note_pubrec(session);
-		spool_acked(session->spool, mid);
-		break;
-	case PUBREC_OTHER:
-		break;
-	}
-}
-
-/*
- * PUBREL for what the client of an earlier link had PUBREC for, and for what is given up: be it
- * that the broker has it or not, it holds its identifier no longer then. The library knows
- * nothing of it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
- *
- *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
- */
-static int send_pubrel(struct session *session, uint16_t mid)
-{
-	const uint8_t packet[] = { 0x62, 0x02, mid >> 8, mid & 0xFF };
-	SSL *tls = mosquitto_ssl_get(session->client);
-	ssize_t n;
-
-	if (tls)
-		n = SSL_write(tls, packet, sizeof(packet));
-	else
-		n = send(mosquitto_socket(session->client), packet, sizeof(packet),
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
-	return n == sizeof(packet) ? 0 : -EIO;
-}
-
-static void resume_released(struct session *session)
-{
-	size_t count;
-	const struct flight *flights = spool_flights(session->spool, &count);
-
-	for (size_t i = 0; i < count; i++)
-		if ((flights[i].state == FLIGHT_RELEASED ||
-		     flights[i].state == FLIGHT_GIVEN_UP) &&
-		    send_pubrel(session, flights[i].mid) < 0)
-			session->lost = MOSQ_ERR_CONN_LOST;
-}
 
 /*
  * What the broker allows (MQTT 5.0, 3.2.2.3). Maximum Packet Size and Server Keep Alive the
@@ -482,11 +96,11 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	}
 	read_limits(session, properties);
 	if (present && !broker->clean_session)
-		resume_released(session);
+		handshake_release(session);
 	else
 		forgotten = spool_forget_flights(session->spool, broker->clean_session);
 	session->link = LINK_UP;
-	watch_log(session, false);
+	handshake_watch_log(session, false);
 	session->link_since_us = session->changed_us = clock_monotonic_us();
 	session->resumed = present;
 	session->greeted = false;
@@ -620,7 +234,7 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 		session->silent_ticks = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 		note_result(session, mosquitto_loop_read(session->client, 1));
-	note_pubrec(session);
+	handshake_note_pubrec(session);
 	return 0;
 }
 
@@ -660,7 +274,7 @@ static void tick(struct session *session)
 	session->silent_ticks++;
 	if (is_silent(session))
 		note_result(session, MOSQ_ERR_KEEPALIVE);
-	tell_refusals(session);
+	handshake_tell_refusals(session);
 	if (session->link == LINK_OPENING &&
 	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
 		link_failed(session, "the broker does not answer");
@@ -724,70 +338,6 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 
 /* --- a new client, with what is in doubt --- */
 
-static void burn_identifiers(struct session *session, uint16_t count)
-{
-	/* Fails, as there is no connection, and uses up an identifier all the same. */
-	while (count--)
-		mosquitto_publish(session->client, NULL, session->status_topic, 0, NULL, 0,
-				  false);
-}
-
-/* Queues a flight's message in the library under the identifier that it has. */
-static int resume_flight(struct session *session, const struct flight *flight)
-{
-	struct message message;
-	int mid = 0, rc;
-
-	if (spool_read(session->spool, flight, &message) < 0) {
-		/* Its identifier has to be passed by all the same. */
-		burn_identifiers(session, 1);
-		spool_damaged(session->spool, flight->seq);
-		return 0;
-	}
-	rc = publish(session, &message, flight->qos, &mid);
-	if (rc != MOSQ_ERR_NO_CONN && rc != MOSQ_ERR_SUCCESS)
-		return rc == MOSQ_ERR_NOMEM ? -ENOMEM : -EINVAL;
-	assert(mid == flight->mid);
-	return 0;
-}
-
-/*
- * Brings a new client to where the journal says that the one before it was. In a clean
- * session nothing is resumed but the counter: all in flight will be published anew.
- */
-static int resume(struct session *session)
-{
-	_cleanup_free_ struct resume_step *steps = NULL;
-	_cleanup_free_ struct flight *flights = NULL;
-	uint16_t last_mid = spool_last_mid(session->spool), burn_last;
-	size_t count, n;
-	const struct flight *known = spool_flights(session->spool, &count);
-
-	if (session->conf->broker.clean_session)
-		count = 0;
-	steps = reallocarray(NULL, count + 1, sizeof(*steps));
-	flights = reallocarray(NULL, count + 1, sizeof(*flights));
-	if (!steps || !flights)
-		return -ENOMEM;
-	if (count)
-		memcpy(flights, known, count * sizeof(*flights));
-	for (size_t i = 0; i < count; i++)
-		if (flights[i].qos == 2)
-			watch_log(session, true);
-	n = resume_plan(flights, count, last_mid, steps, &burn_last);
-	for (size_t i = 0; i < n; i++) {
-		int r;
-
-		burn_identifiers(session, steps[i].burn);
-		r = resume_flight(session, &flights[steps[i].flight]);
-		if (r < 0)
-			return r;
-	}
-	burn_identifiers(session, burn_last);
-	session->last_mid = last_mid;
-	return 0;
-}
-
 static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 {
 	int r = client_new(&session->conf->broker, &session->will, session, &session->client,
@@ -797,12 +347,9 @@ static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 		return r;
 	mosquitto_connect_v5_callback_set(session->client, on_connect);
 	mosquitto_disconnect_v5_callback_set(session->client, on_disconnect);
-	mosquitto_publish_v5_callback_set(session->client, on_publish);
 	session->refusal[0] = '\0';
-	session->watches_log = false;
-	r = resume(session);
-	watch_log(session, false);
-	/* From here on the helper thread may call on_log(). */
+	r = handshake_resume(session);
+	/* From here on the helper thread may be told of the library's log. */
 	session->link = LINK_CONNECTING;
 	if (r == 0)
 		r = connecting_start(&session->conf->broker, session->client, session->event,
@@ -851,7 +398,7 @@ void session_leave(struct session *session)
 {
 	if (session->link != LINK_UP || session->lost)
 		return;
-	publish_status(session, "offline");
+	handshake_publish_status(session, "offline");
 	mosquitto_disconnect(session->client);
 	mosquitto_loop_write(session->client, 1);
 }
