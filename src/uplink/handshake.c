@@ -277,7 +277,8 @@ static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, i
 			note_refusal(session, mosquitto_reason_string(reason));
 		return;
 	}
-	for (size_t i = 0; i < count && !session->blind; i++) {
+	/* Without QoS 2 there is nothing to look for among the flights. */
+	for (size_t i = 0; i < count && session->watches_log && !session->blind; i++) {
 		if (flights[i].mid != mid || flights[i].qos != 2 ||
 		    flights[i].state != FLIGHT_SENT)
 			continue;

@@ -162,7 +162,7 @@ static void end(_unused_ int signal)
 	ended = 1;
 }
 
-/* The same packet as the gateway's: MQTT 5 tells the number in a user property as well. */
+/* The same packet as the gateway's: MQTT 5 tells the number and what it is as well. */
 static void publish_one(struct alone *alone)
 {
 	mosquitto_property *properties = NULL;
@@ -173,6 +173,9 @@ static void publish_one(struct alone *alone)
 	if (alone->publisher->mqtt5)
 		alone->error = mosquitto_property_add_string_pair(
 			&properties, MQTT_PROP_USER_PROPERTY, "seq", number);
+	if (alone->publisher->mqtt5 && !alone->error)
+		alone->error = mosquitto_property_add_string(
+			&properties, MQTT_PROP_CONTENT_TYPE, "application/json");
 	if (!alone->error)
 		alone->error = mosquitto_publish_v5(
 			alone->client, NULL, topic_of(alone->publisher, alone->sent),
