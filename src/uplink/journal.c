@@ -25,8 +25,12 @@ void journal_done(struct journal *journal, bool remove_tail)
 
 /* --- writing --- */
 
-/* What was written stays in memory up to that size, for those who read it at once. */
-enum { KEEP_MOST = 256 * 1024 };
+enum {
+	/* What was written stays in memory up to that size, for those who read it at once. */
+	KEEP_MOST = 256 * 1024,
+	/* What a disk writes at once. */
+	PAGE = 4096,
+};
 
 size_t journal_pending(const struct journal *journal)
 {
@@ -101,9 +105,30 @@ static int write_again(struct journal *journal)
 	return r;
 }
 
+/*
+ * What is synced next would write the last page of this once more, and one page in all the
+ * more. Where that page is nearly full anyway, it is filled up.
+ */
+static void fill_page(struct journal *journal)
+{
+	static const uint8_t zeros[PAGE];
+	uint32_t size = journal->end - journal->synced, gap = -journal->end % PAGE;
+	const struct piece body = { zeros, gap - RECORD_HEADER_SIZE };
+
+	/* What is over its whole pages would fit into the gap: as many are written either way. */
+	if (gap < RECORD_HEADER_SIZE || gap > size / 4 || (size - 1) % PAGE < gap)
+		return;
+	if (journal_fits(journal, gap))
+		(void)!journal_add(journal, RECORD_PAD, 0, &body, 1);
+}
+
 int journal_sync(struct journal *journal)
 {
-	int r = journal_flush(journal);
+	int r;
+
+	if (journal->end > journal->synced)
+		fill_page(journal);
+	r = journal_flush(journal);
 
 	if (r < 0 || journal->synced == journal->end)
 		return r;

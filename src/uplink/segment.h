@@ -53,6 +53,7 @@ enum record_type {
 	RECORD_BOOT = 9,     /* from here on written by another boot of the machine */
 	RECORD_CLOCK = 10,   /* the wall clock is right from here on in this boot */
 	RECORD_LEFT_OUT = 11, /* messages that were refused are not kept any more */
+	RECORD_PAD = 12,      /* nothing: the next one begins with a page of its own */
 };
 
 struct segment_header {
