@@ -8,7 +8,7 @@
 
 #include "bridge/clock.h"
 #include "uplink/checkpoint.h"
-#include "uplink/spool.h"
+#include "uplink/spool_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +120,11 @@ static void assert_sums(uint64_t taken, uint64_t acked, uint64_t waiting)
 	assert_int_equal(sums.waiting, waiting);
 	assert_int_equal(sums.taken, sums.acked + sums.refused + sums.dropped +
 			 sums.damaged + sums.waiting);
+}
+
+static bool goes_on(_unused_ void *data, _unused_ const struct spool_entry *entry)
+{
+	return true;
 }
 
 static void flights_survive_a_crash(void **state)
@@ -571,12 +576,51 @@ static void empty_journal_stays_small(void **state)
 	assert_sums(20000, 20000, 0);
 }
 
+/* What the next commit would write once more, is filled up; it is nothing to a reader. */
+static void a_page_that_is_nearly_full_is_filled(void **state)
+{
+	struct spool_walk walk = { .visit = goes_on };
+	const struct journal *journal;
+	unsigned taken = 0;
+
+	(void)state;
+	conf.sync_us = 0;
+	open_spool();
+	append(taken++);
+	commit();
+	journal = &spool->journal;
+	for (unsigned i = 0; i < 10; i++) {
+		uint32_t begin = journal->end;
+
+		while (journal->end - begin < 3900 || journal->end % 4096 < 3800)
+			append(taken++);
+		commit();
+		if (i)
+			assert_int_equal(journal->end - begin, 4096);
+		assert_int_equal(journal->end % 4096, 0);
+		assert_int_equal(journal->synced, journal->end);
+	}
+	/* One by one they stand close together. */
+	for (unsigned i = 0; i < 100; i++) {
+		uint32_t begin = journal->end;
+
+		append(taken++);
+		commit();
+		assert_in_range(journal->end - begin, 1, 128);
+	}
+	crash();
+	assert_int_equal(spool_sums(spool).waiting, taken);
+	assert_int_equal(spool_walk(spool, &walk), 0);
+	assert_int_equal(walk.damaged, 0);
+}
+
 #define spool_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		spool_test(flights_survive_a_crash),
+		spool_test(a_page_that_is_nearly_full_is_filled),
 		spool_test(what_is_given_up_flies_on),
 		cmocka_unit_test(checkpoints_hold_what_is_given_up),
 		spool_test(numbers_are_never_used_again),
