@@ -49,7 +49,7 @@ static bool step_until_path_exists(const char *path)
 
 static void start_bus(void)
 {
-	char address[128], path[128];
+	char address[160], path[128];
 	char *argv[] = { "dbus-daemon", "--session", "--nofork", "--nopidfile", address, NULL };
 
 	snprintf(path, sizeof(path), "%s/bus", directory);
