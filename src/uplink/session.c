@@ -105,7 +105,7 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	session->resumed = present;
 	session->greeted = false;
 	session->again_us = 0;
-	session->trouble[0] = '\0';
+	session->trouble[0] = session->before[0] = '\0';
 	spool_link_up(session->spool);
 	spool_flights(session->spool, &count);
 	log_notice("broker %s:%u: connected, session %s, %zu messages in doubt, %llu waiting",
@@ -169,7 +169,8 @@ static void link_failed(struct session *session, const char *why)
 	if (session->link == LINK_UP &&
 	    clock_monotonic_us() - session->link_since_us >= GOOD_LINK_US)
 		session->attempts = 0;
-	if (strcmp(session->trouble, why)) {
+	if (strcmp(session->trouble, why) && strcmp(session->before, why)) {
+		memcpy(session->before, session->trouble, sizeof(session->before));
 		snprintf(session->trouble, sizeof(session->trouble), "%s", why);
 		log_warning("broker %s:%u: %s; readings are kept, trying again", broker->host,
 			    broker->port, why);

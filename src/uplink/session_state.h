@@ -53,7 +53,8 @@ struct session {
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
 	char refusal[TROUBLE_MAX]; /* why there is no link, as far as the library told */
-	char trouble[TROUBLE_MAX]; /* what was last said of it */
+	char trouble[TROUBLE_MAX]; /* what was last said of it, … */
+	char before[TROUBLE_MAX];  /* … and before that: the two may take turns */
 };
 
 /*
