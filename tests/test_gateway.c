@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "bridge/clock.h"
-#include "tools/stage.h"
+#include "on_stage.h"
 #include "uplink/spool.h"
 
 #include <errno.h>
@@ -18,26 +18,6 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
-static struct stage stage;
-static char *maps;
-
-static int open_stage(void **state)
-{
-	const char *source = getenv("POSTBUS_SOURCE");
-
-	(void)state;
-	if (asprintf(&maps, "%s/devices", source ? source : ".") < 0)
-		return -1;
-	return stage_open(&stage, getenv("POSTBUS"), maps);
-}
-
-static int close_stage(void **state)
-{
-	(void)state;
-	stage_clean_up(&stage);
-	free(maps);
-	return 0;
-}
 
 static void set_up(const char *publish, const char *spool)
 {
@@ -46,15 +26,6 @@ static void set_up(const char *publish, const char *spool)
 	assert_int_equal(stage_start_proxy(&stage), 0);
 	assert_true(stage_start_subscriber(&stage) >= 0);
 	assert_int_equal(stage_configure(&stage, publish, spool), 0);
-}
-
-static void wait_for(stage_condition *holds, uint64_t argument)
-{
-	int r = stage_wait(&stage, holds, argument);
-
-	if (r < 0)
-		stage_show_log(&stage, "gateway.log");
-	assert_int_equal(r, 0);
 }
 
 static bool all_is_delivered(struct stage *on, uint64_t unused)

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #ifdef HAVE_MODBUS
-#include "tools/stage.h"
+#include "on_stage.h"
 #include "uplink/spool.h"
 
 #include <errno.h>
@@ -19,27 +19,7 @@
 #include <sys/prctl.h>
 #include <termios.h>
 
-static struct stage stage;
-static char *maps;
 static int masters[2];
-
-static int open_stage(void **state)
-{
-	const char *source = getenv("POSTBUS_SOURCE");
-
-	(void)state;
-	if (asprintf(&maps, "%s/devices", source ? source : ".") < 0)
-		return -1;
-	return stage_open(&stage, getenv("POSTBUS"), maps);
-}
-
-static int close_stage(void **state)
-{
-	(void)state;
-	stage_clean_up(&stage);
-	free(maps);
-	return 0;
-}
 
 /* A raw pseudo-terminal, whose slave stays open so that its master never hangs up. */
 static int open_terminal(char path[64])

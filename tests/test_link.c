@@ -9,7 +9,7 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "lossy_net.h"
-#include "tools/stage.h"
+#include "on_stage.h"
 #include "uplink/spool.h"
 
 #include <arpa/inet.h>
@@ -24,9 +24,8 @@
 
 enum { KEEPALIVE_S = 5 };
 
-static struct stage stage;
 static struct lossy_net *net;
-static char *maps, *crash_gateway, *settings;
+static char *crash_gateway, *settings;
 
 static int set_up(_unused_ void **state)
 {
@@ -49,45 +48,6 @@ static int tear_down(_unused_ void **state)
 	free(crash_gateway);
 	free(maps);
 	return 0;
-}
-
-static void wait_for(stage_condition *holds, uint64_t argument)
-{
-	int r = stage_wait(&stage, holds, argument);
-
-	if (r < 0) {
-		stage_show_log(&stage, "gateway.log");
-		stage_show_log(&stage, "mosquitto.log");
-	}
-	assert_int_equal(r, 0);
-}
-
-static unsigned lines_with(const char *words)
-{
-	_cleanup_free_ char *path = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
-	char line[1024];
-	unsigned count = 0;
-
-	if (asprintf(&path, "%s/gateway.log", stage.directory) < 0)
-		abort();
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, words) != NULL;
-	return count;
-}
-
-static const char *wanted;
-
-static bool is_logged(_unused_ struct stage *on, uint64_t times)
-{
-	return lines_with(wanted) >= times;
-}
-
-static void wait_for_log(const char *words, unsigned times)
-{
-	wanted = words;
-	wait_for(is_logged, times);
 }
 
 /* The broker is also at this port of the lossy network; the gateway goes to `host`. */

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "tools/stage.h"
+#include "on_stage.h"
 #include "uplink/spool.h"
 
 #include <errno.h>
@@ -23,68 +23,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-static struct stage stage;
-static char *maps;
-
-static int open_stage(void **state)
-{
-	const char *source = getenv("POSTBUS_SOURCE");
-
-	(void)state;
-	if (asprintf(&maps, "%s/devices", source ? source : ".") < 0)
-		return -1;
-	return stage_open(&stage, getenv("POSTBUS"), maps);
-}
-
-static int close_stage(void **state)
-{
-	(void)state;
-	stage_clean_up(&stage);
-	free(maps);
-	return 0;
-}
-
-static void wait_for(stage_condition *holds, uint64_t argument)
-{
-	int r = stage_wait(&stage, holds, argument);
-
-	if (r < 0) {
-		stage_show_log(&stage, "gateway.log");
-		stage_show_log(&stage, "mosquitto.log");
-	}
-	assert_int_equal(r, 0);
-}
-
-/* --- the gateway's log --- */
-
-static const char *wanted;
-
-static unsigned lines_with(const char *words)
-{
-	_cleanup_free_ char *path = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
-	char line[1024];
-	unsigned count = 0;
-
-	if (asprintf(&path, "%s/gateway.log", stage.directory) < 0)
-		abort();
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, words) != NULL;
-	return count;
-}
-
-static bool is_logged(struct stage *on, uint64_t times)
-{
-	(void)on;
-	return lines_with(wanted) >= times;
-}
-
-static void wait_for_log(const char *words)
-{
-	wanted = words;
-	wait_for(is_logged, 1);
-}
 
 /* --- what the broker allows --- */
 
@@ -171,7 +109,7 @@ static void what_is_too_large_is_set_aside(void **state)
 	/* A reading has some 150 bytes, the word `online` fewer. */
 	start("", "max_packet_size 100\n", "qos = 1;");
 	assert_int_equal(stage_start_gateway(&stage), 0);
-	wait_for_log("will never be taken");
+	wait_for_log("will never be taken", 1);
 	simulator_mute(stage.simulator, true);
 	wait_for(stage_spool_is_empty, 0);
 	assert_int_equal(stage_count(&stage, &count), 0);
@@ -209,7 +147,7 @@ static void what_is_not_allowed_is_set_aside(void **state)
 	assert_true(asprintf(&conf, ROOT "max_queued_messages 1000\nacl_file %s/acl\n", stage.directory) > 0);
 	start("", conf, "qos = 2;");
 	assert_int_equal(stage_start_gateway(&stage), 0);
-	wait_for_log("Not authorized");
+	wait_for_log("Not authorized", 1);
 	simulator_mute(stage.simulator, true);
 	wait_for(stage_spool_is_empty, 0);
 	assert_true(sums().refused > 0);
@@ -619,7 +557,7 @@ static void a_session_that_is_taken_over_is_told(void **state)
 	pthread_t thread = play(play_takeover, "qos = 1;");
 
 	(void)state;
-	wait_for_log("it uses the client_id \"postbus-demo\" too");
+	wait_for_log("it uses the client_id \"postbus-demo\" too", 1);
 	end_play(thread);
 	assert_int_equal(played.links, 2);
 	assert_int_equal(lines_with("has taken over the session"), 1);
@@ -632,7 +570,7 @@ static void what_is_not_wanted_now_is_sent_again(void **state)
 	pthread_t thread = play(play_quota, "qos = 1;");
 
 	(void)state;
-	wait_for_log("Quota exceeded");
+	wait_for_log("Quota exceeded", 1);
 	end_play(thread);
 	assert_int_equal(played.again, 1);
 	assert_int_equal(sums().refused, 0);
@@ -646,7 +584,7 @@ static void what_is_not_wanted_now_survives_a_crash(void **state)
 	pthread_t thread = play(play_quota_qos_2, "qos = 2;");
 
 	(void)state;
-	wait_for_log("Quota exceeded");
+	wait_for_log("Quota exceeded", 1);
 	stage_end(&stage.gateway, SIGKILL);
 	assert_int_equal(stage_start_gateway(&stage), 0);
 	end_play(thread);
@@ -778,7 +716,7 @@ static void tls_gets_through(const struct tls_case *test)
 static void tls_is_in_trouble(const struct tls_case *test)
 {
 	start_tls(test);
-	wait_for_log(test->trouble);
+	wait_for_log(test->trouble, 1);
 	wait_for(stage_spool_holds, 30);
 	/* A broker may say why in its last packet, or be gone before it is read. */
 	assert_in_range(lines_with(test->trouble), 1, 2);

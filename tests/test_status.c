@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "tools/spool_cli.h"
-#include "tools/stage.h"
+#include "on_stage.h"
 #include "tools/status.h"
 #include "uplink/control.h"
 
@@ -18,26 +18,7 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
-static struct stage stage;
-static char *maps, output[256 * 1024];
-
-static int open_stage(void **state)
-{
-	const char *source = getenv("POSTBUS_SOURCE");
-
-	(void)state;
-	if (asprintf(&maps, "%s/devices", source ? source : ".") < 0)
-		return -1;
-	return stage_open(&stage, getenv("POSTBUS"), maps);
-}
-
-static int close_stage(void **state)
-{
-	(void)state;
-	stage_clean_up(&stage);
-	free(maps);
-	return 0;
-}
+static char output[256 * 1024];
 
 static void start(void)
 {
@@ -139,17 +120,6 @@ static bool link_is(struct stage *on, uint64_t connected)
 	(void)on;
 	cJSON_Delete(status);
 	return is;
-}
-
-static void wait_for(stage_condition *holds, uint64_t argument)
-{
-	int r = stage_wait(&stage, holds, argument);
-
-	if (r < 0) {
-		stage_show_log(&stage, "gateway.log");
-		stage_show_log(&stage, "second.log");
-	}
-	assert_int_equal(r, 0);
 }
 
 static void start_with_a_dead_device(void)

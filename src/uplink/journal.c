@@ -126,10 +126,8 @@ int journal_sync(struct journal *journal)
 {
 	int r;
 
-	if (journal->end > journal->synced)
-		fill_page(journal);
+	fill_page(journal);
 	r = journal_flush(journal);
-
 	if (r < 0 || journal->synced == journal->end)
 		return r;
 	if (journal->suspect)
