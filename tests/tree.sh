@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# tree.sh - rules that the source tree, the maps and the manual keep, which no compiler checks.
+# tree.sh - rules that the source tree and the maps keep, which no compiler checks.
 # shellcheck disable=SC2317 # check calls its functions by name
 set -eu
 
@@ -168,33 +168,6 @@ the_configuration_that_ships_is_right() {
 	return "$status"
 }
 
-verbs() {
-	"$postbus" --help | sed -n '/^ /s/^ *\([a-z][a-z-]*\).*/\1/p'
-}
-
-# Whether a manual page has an entry (.Ss or .It) for a word.
-documented() {
-	grep -qE "^\.(Ss|It) (.* )?$2( |\$)" "man/$1"
-}
-
-manual_has_every_verb() {
-	[ -n "$(verbs)" ] || echo "no verbs in $postbus --help"
-	for verb in $(verbs); do
-		documented postbus.1 "$verb" || echo "man/postbus.1: no $verb"
-	done
-}
-
-conf_keys() {
-	grep -oE '\b[a-z_]+ *= |\b[a-z_]+ *: *\{' etc/postbus.conf | grep -oE '^[a-z_]+' | sort -u
-}
-
-manual_has_every_key() {
-	[ -n "$(conf_keys)" ] || echo "no keys in etc/postbus.conf"
-	for key in $(conf_keys); do
-		documented postbus.conf.5 "$key" || echo "man/postbus.conf.5: no $key"
-	done
-}
-
 # Where there is a systemd that tells without running the service (250).
 the_unit_is_right_and_hardened() {
 	systemd-analyze security --help 2>/dev/null | grep -q -e --offline || return 0
@@ -218,7 +191,5 @@ check every_map_has_source_and_examples
 check every_map_plays_its_examples
 check the_table_of_maps_is_up_to_date
 check the_configuration_that_ships_is_right
-check manual_has_every_verb
-check manual_has_every_key
 check the_unit_is_right_and_hardened
 exit $failed
