@@ -80,7 +80,7 @@ static void lose_port(struct bus *bus, const char *why)
 	opener_lost(bus->opener, why);
 }
 
-static void on_outcome(void *data, const struct outcome *outcome);
+static void on_outcome(void *data, const struct wire_outcome *outcome);
 
 static void on_open(void *data, struct port *port)
 {
@@ -97,7 +97,7 @@ static void on_open(void *data, struct port *port)
 
 /* --- what becomes of a request --- */
 
-static uint64_t bus_time_us(const struct bus *bus, const struct outcome *outcome)
+static uint64_t bus_time_us(const struct bus *bus, const struct wire_outcome *outcome)
 {
 	return schedule_time_us(&bus->schedule, outcome->now_us);
 }
@@ -117,7 +117,7 @@ static void publish(struct bus *bus, struct device *device, uint64_t now_us)
 }
 
 /* The device said something, be it that it can't. */
-static void request_answered(struct bus *bus, const struct outcome *outcome)
+static void request_answered(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 	enum device_state before = device->state;
@@ -134,7 +134,7 @@ static void request_answered(struct bus *bus, const struct outcome *outcome)
  * The request was repeated, and what came may be the answer to the first attempt. Then the
  * last one's comes as much later as it was sent later: until then nothing else is asked.
  */
-static void await_owed(struct bus *bus, const struct outcome *outcome)
+static void await_owed(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 
@@ -144,7 +144,7 @@ static void await_owed(struct bus *bus, const struct outcome *outcome)
 }
 
 /* With the request, the poll may be done. */
-static void request_done(struct bus *bus, bool poll_done, const struct outcome *outcome)
+static void request_done(struct bus *bus, bool poll_done, const struct wire_outcome *outcome)
 {
 	await_owed(bus, outcome);
 	if (!poll_done)
@@ -153,7 +153,7 @@ static void request_done(struct bus *bus, bool poll_done, const struct outcome *
 	publish(bus, bus->device, outcome->now_us);
 }
 
-static void request_good(struct bus *bus, const struct outcome *outcome)
+static void request_good(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 
@@ -167,7 +167,7 @@ static void request_good(struct bus *bus, const struct outcome *outcome)
 }
 
 /* The request is given up, and with it the poll. */
-static void request_failed(struct bus *bus, const char *why, const struct outcome *outcome)
+static void request_failed(struct bus *bus, const char *why, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 
@@ -180,7 +180,7 @@ static void request_failed(struct bus *bus, const char *why, const struct outcom
 }
 
 /* It has the request, or no time for it: it is to be asked again later. */
-static void request_too_early(struct bus *bus, const struct outcome *outcome)
+static void request_too_early(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 	uint64_t wait_us = BUSY_FIRST_US;
@@ -201,7 +201,7 @@ static void request_too_early(struct bus *bus, const struct outcome *outcome)
  * There is something among what was asked for that this model does not have, or the request
  * is larger than it can answer: it is asked for in parts, until it is known what that is.
  */
-static void request_refused(struct bus *bus, const struct outcome *outcome)
+static void request_refused(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 	uint16_t count = device->request.point_count;
@@ -216,7 +216,7 @@ static void request_refused(struct bus *bus, const struct outcome *outcome)
 }
 
 /* The device understood and said no. */
-static void request_excepted(struct bus *bus, const struct outcome *outcome)
+static void request_excepted(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 	uint8_t exception = outcome->reply.exception;
@@ -250,14 +250,14 @@ static void request_excepted(struct bus *bus, const struct outcome *outcome)
  * Whether the device's answer may come yet. One that was cut or damaged was it; what was not
  * from this device, or not to this request, was another one's that came late.
  */
-static bool is_owed(const struct outcome *outcome)
+static bool is_owed(const struct wire_outcome *outcome)
 {
 	return outcome->result == WIRE_TIMEOUT || (outcome->reply.status != REPLY_CHECKSUM &&
 						   outcome->reply.status != REPLY_MORE);
 }
 
 /* An attempt without an answer: the same is asked again, unless that was often enough. */
-static void attempt_failed(struct bus *bus, const struct outcome *outcome)
+static void attempt_failed(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
 	enum reply_status status = outcome->reply.status;
@@ -279,7 +279,7 @@ static void attempt_failed(struct bus *bus, const struct outcome *outcome)
 	request_failed(bus, why, outcome);
 }
 
-static void on_outcome(void *data, const struct outcome *outcome)
+static void on_outcome(void *data, const struct wire_outcome *outcome)
 {
 	struct bus *bus = data;
 

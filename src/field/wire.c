@@ -71,7 +71,7 @@ static void finish(struct wire *wire, enum wire_result result, const struct repl
 		   uint64_t now_us)
 {
 	uint64_t begun_us = now_us - characters_us(wire, reply ? reply->length : 0);
-	struct outcome outcome = {
+	struct wire_outcome outcome = {
 		.result = result,
 		.now_us = now_us,
 		.sent_us = wire->sent_us,
@@ -87,7 +87,7 @@ static void finish(struct wire *wire, enum wire_result result, const struct repl
 
 static void lose_port(struct wire *wire, const char *why)
 {
-	struct outcome outcome = {
+	struct wire_outcome outcome = {
 		.result = WIRE_GONE, .now_us = clock_monotonic_us(), .why = why};
 
 	wire->state = WIRE_IDLE;

@@ -16,7 +16,7 @@ enum wire_result {
 	WIRE_GONE,     /* the port: `why` says so to people. It may come while nothing is asked */
 };
 
-struct outcome {
+struct wire_outcome {
 	enum wire_result result;
 	struct reply reply;  /* its data is valid during the call */
 	uint64_t now_us;     /* CLOCK_MONOTONIC */
@@ -26,7 +26,7 @@ struct outcome {
 };
 
 /* Told what became of a request. The next one may be asked, or the wire freed, from in there. */
-typedef void wire_done(void *data, const struct outcome *outcome);
+typedef void wire_done(void *data, const struct wire_outcome *outcome);
 
 /*
  * A wire on the bus's open port, which is its own whatever becomes of it. The configuration

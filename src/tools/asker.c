@@ -14,7 +14,7 @@ struct asker {
 	uint8_t data[DATA_MAX];
 };
 
-static void on_outcome(void *data, const struct outcome *outcome)
+static void on_outcome(void *data, const struct wire_outcome *outcome)
 {
 	struct asker *asker = data;
 
