@@ -3,10 +3,11 @@
 #include "config/conf.h"
 
 #include "base/units.h"
+#include "config/conf_keys.h"
 #include "config/device_map.h"
+#include "config/place.h"
 #include "config/topic.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <libconfig.h>
@@ -15,110 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum kind {
-	KIND_TEXT,
-	KIND_PATH, /* relative ones are the file's directory's */
-	KIND_PATHS,
-	KIND_NAME,
-	KIND_TOPIC,
-	KIND_BOOL,
-	KIND_NUMBER,   /* least to most */
-	KIND_DURATION, /* the same, in microseconds; .words[0], if any, means 0 */
-	KIND_SIZE,     /* the same, in bytes */
-	KIND_WORD,     /* the index in .words */
-	KIND_GROUP,    /* of .keys; .offset is what becomes true, if .size */
-};
-
-/* A key of postbus.conf and the field of struct conf that it fills. */
-struct key {
-	const char *name;
-	enum kind kind;
-	size_t offset, size;
-	uint64_t least, most;
-	const char *const *words;
-	const struct key *keys;
-};
-
-#define FIELD(field) \
-	.offset = offsetof(struct conf, field), .size = sizeof(((struct conf *)NULL)->field)
-#define WORDS(...) .words = (const char *const[]){__VA_ARGS__, NULL}
-
 /* IANA's service names "mqtt" and "secure-mqtt". */
 enum { MQTT_PORT = 1883, MQTTS_PORT = 8883 };
-
-#define DAY (86400 * USEC_PER_SEC)
-#define MIB (UINT64_C(1) << 20)
-
-static const struct key tls_keys[] = {
-	{"ca", KIND_PATH, FIELD(broker.tls.ca)},
-	{"cert", KIND_PATH, FIELD(broker.tls.cert)},
-	{"key", KIND_PATH, FIELD(broker.tls.key)},
-	{"psk_identity", KIND_TEXT, FIELD(broker.tls.psk_identity)},
-	{"psk_file", KIND_PATH, FIELD(broker.tls.psk_file)},
-	{0},
-};
-
-static const struct key reconnect_keys[] = {
-	{"first", KIND_DURATION, FIELD(broker.reconnect_first_us), .least = USEC_PER_MSEC,
-	 .most = DAY},
-	{"most", KIND_DURATION, FIELD(broker.reconnect_most_us), .least = USEC_PER_MSEC,
-	 .most = DAY},
-	{0},
-};
-
-/* MQTT counts keep alive in 16 bits of seconds, session expiry in 32 (5.0, 3.1.2). */
-static const struct key broker_keys[] = {
-	{"host", KIND_TEXT, FIELD(broker.host)},
-	{"port", KIND_NUMBER, FIELD(broker.port), .least = 1, .most = 65535},
-	{"version", KIND_WORD, FIELD(broker.mqtt5), WORDS("3.1.1", "5")},
-	{"client_id", KIND_TEXT, FIELD(broker.client_id)},
-	{"session", KIND_WORD, FIELD(broker.clean_session), WORDS("persistent", "clean")},
-	{"keepalive", KIND_DURATION, FIELD(broker.keepalive_us), .least = 5 * USEC_PER_SEC,
-	 .most = 65535 * USEC_PER_SEC},
-	{"session_expiry", KIND_DURATION, FIELD(broker.session_expiry_us),
-	 .least = USEC_PER_SEC, .most = 49710 * DAY},
-	{"inflight", KIND_NUMBER, FIELD(broker.inflight), .least = 1, .most = 1000},
-	{"username", KIND_TEXT, FIELD(broker.username)},
-	{"password_file", KIND_PATH, FIELD(broker.password_file)},
-	{"tls", KIND_GROUP, FIELD(broker.tls.enabled), .keys = tls_keys},
-	{"reconnect", KIND_GROUP, .keys = reconnect_keys},
-	{0},
-};
-
-static const struct key publish_keys[] = {
-	{"topic", KIND_TOPIC, FIELD(publish.topic)},
-	{"layout", KIND_WORD, FIELD(publish.layout), WORDS("device", "point")},
-	{"qos", KIND_NUMBER, FIELD(publish.qos), .most = 2},
-	{"retain", KIND_BOOL, FIELD(publish.retain)},
-	{"payload", KIND_WORD, FIELD(publish.payload), WORDS("json", "bare")},
-	{"time", KIND_WORD, FIELD(publish.time), WORDS("iso", "epoch_ms")},
-	{"expiry", KIND_DURATION, FIELD(publish.expiry_us), .most = 49710 * DAY},
-	{"clock_wait", KIND_DURATION, FIELD(publish.clock_wait_us), .most = 3600 * USEC_PER_SEC},
-	{0},
-};
-
-static const struct key spool_keys[] = {
-	{"directory", KIND_PATH, FIELD(spool.directory)},
-	{"max_size", KIND_SIZE, FIELD(spool.max_bytes), .least = MIB, .most = MIB << 20},
-	{"max_age", KIND_DURATION, FIELD(spool.max_age_us), .least = USEC_PER_SEC,
-	 .most = 36600 * DAY},
-	{"when_full", KIND_WORD, FIELD(spool.when_full), WORDS("drop-oldest", "drop-newest")},
-	{"sync", KIND_DURATION, FIELD(spool.sync_us), .most = 3600 * USEC_PER_SEC,
-	 WORDS("always")},
-	{"order", KIND_WORD, FIELD(spool.order), WORDS("oldest-first", "live-first")},
-	{"drain_rate", KIND_NUMBER, FIELD(spool.drain_rate), .most = 1000000},
-	{0},
-};
-
-static const struct key root_keys[] = {
-	{"gateway", KIND_NAME, FIELD(gateway)},
-	{"buses", KIND_PATH, FIELD(buses)},
-	{"maps", KIND_PATHS, FIELD(maps)},
-	{"broker", KIND_GROUP, .keys = broker_keys},
-	{"publish", KIND_GROUP, .keys = publish_keys},
-	{"spool", KIND_GROUP, .keys = spool_keys},
-	{0},
-};
 
 /* The file while it is read. */
 struct reader {
@@ -128,41 +27,7 @@ struct reader {
 	int error;
 };
 
-/* --- places --- */
-
-/* The n-th line of a file, from 1; NULL where there is none. Freed by the caller. */
-static char *read_line(const char *file, unsigned n)
-{
-	_cleanup_fclose_ FILE *in = fopen(file, "re");
-	char *line = NULL;
-	size_t size = 0;
-
-	for (unsigned i = 0; in && i < n; i++) {
-		if (getline(&line, &size, in) < 0)
-			break;
-		if (i + 1 == n)
-			return line;
-	}
-	free(line);
-	return NULL;
-}
-
-/* Where the name stands as a word of its own in its line, otherwise where the line begins. */
-static unsigned find_column(const char *line, const char *name)
-{
-	size_t length = name ? strlen(name) : 0;
-
-	for (const char *at = name ? strstr(line, name) : NULL; at;
-	     at = strstr(at + 1, name)) {
-		bool begins = at == line || !(isalnum((unsigned char)at[-1]) ||
-					      strchr("-_*", at[-1]));
-		const char *behind = at + length + strspn(at + length, " \t");
-
-		if (begins && (*behind == '=' || *behind == ':'))
-			return at - line + 1;
-	}
-	return strspn(line, " \t") + 1;
-}
+/* --- faults --- */
 
 /* A name of an included file may be relative to ours. */
 static char *file_of(const struct reader *reader, const char *given)
@@ -180,10 +45,10 @@ static void add_fault(struct reader *reader, const char *given, unsigned line,
 		      const char *name, const char *text)
 {
 	_cleanup_free_ char *file = file_of(reader, given);
-	_cleanup_free_ char *words = file ? read_line(file, line) : NULL;
+	_cleanup_free_ char *words = file ? place_line(file, line) : NULL;
 
 	faults_add(reader->faults, file ? file : reader->conf->file, line,
-		   words ? find_column(words, name) : 0, "%s", text);
+		   words ? place_column(words, name) : 0, "%s", text);
 	if (!reader->error)
 		reader->error = -EINVAL;
 }
@@ -299,7 +164,7 @@ static void read_size(struct reader *reader, const struct key *key,
 		fault(reader, setting, "'%.64s' is not a size such as \"64M\"", text);
 	else if (r < 0 || bytes < key->least || bytes > key->most)
 		fault(reader, setting, "%s of %.64s is out of range, %" PRIu64 "M to %" PRIu64
-		      "M can be", key->name, text, key->least / MIB, key->most / MIB);
+		      "M can be", key->name, text, key->least >> 20, key->most >> 20);
 	else
 		store(reader, key, bytes);
 }
@@ -357,13 +222,6 @@ static void read_number(struct reader *reader, const struct key *key,
 		store(reader, key, value);
 }
 
-static void paths_free(char **paths, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(paths[i]);
-	free(paths);
-}
-
 static void read_paths(struct reader *reader, const struct key *key,
 		       const config_setting_t *setting)
 {
@@ -376,7 +234,7 @@ static void read_paths(struct reader *reader, const struct key *key,
 		      key->name);
 		return;
 	}
-	paths_free(conf->maps, conf->map_count);
+	conf_free_paths(conf->maps, conf->map_count);
 	conf->map_count = 0;
 	conf->maps = calloc(count, sizeof(*conf->maps));
 	if (!conf->maps) {
@@ -463,34 +321,6 @@ static void read_group(struct reader *reader, const config_setting_t *group,
 }
 
 /* --- the whole --- */
-
-static int defaults(struct conf *conf, const char *file)
-{
-	conf->file = strdup(file);
-	conf->buses = strdup(SYSCONFDIR "/postbus/buses.d");
-	conf->maps = calloc(2, sizeof(*conf->maps));
-	conf->broker.host = strdup("localhost");
-	conf->publish.topic = strdup("{gateway}/{device}");
-	conf->spool.directory = strdup("/var/lib/postbus/spool");
-	if (!conf->file || !conf->buses || !conf->maps || !conf->broker.host ||
-	    !conf->publish.topic || !conf->spool.directory)
-		return -ENOMEM;
-	conf->map_count = 2;
-	conf->maps[0] = strdup(SYSCONFDIR "/postbus/devices");
-	conf->maps[1] = strdup(MAPDIR);
-	conf->broker.mqtt5 = true;
-	conf->broker.keepalive_us = 30 * USEC_PER_SEC;
-	conf->broker.session_expiry_us = 7 * DAY;
-	conf->broker.inflight = 100;
-	conf->broker.reconnect_first_us = USEC_PER_SEC;
-	conf->broker.reconnect_most_us = 120 * USEC_PER_SEC;
-	conf->publish.qos = 1;
-	conf->publish.clock_wait_us = 30 * USEC_PER_SEC;
-	conf->spool.max_bytes = 256 * MIB;
-	conf->spool.max_age_us = 30 * DAY;
-	conf->spool.sync_us = USEC_PER_SEC;
-	return conf->maps[0] && conf->maps[1] ? 0 : -ENOMEM;
-}
 
 /* Defaults that hang on what else was said. */
 static void fill_in(struct reader *reader)
@@ -586,7 +416,7 @@ static void read_config(struct reader *reader, config_t *config)
 		syntax_fault(reader, config);
 		return;
 	}
-	read_group(reader, config_root_setting(config), root_keys);
+	read_group(reader, config_root_setting(config), conf_keys);
 	fill_in(reader);
 	check_together(reader, config);
 }
@@ -610,7 +440,7 @@ static int read_conf(struct conf *conf, struct faults *faults)
 int conf_load(const char *file, struct conf **conf, struct faults *faults)
 {
 	_cleanup_(conf_freep) struct conf *made = calloc(1, sizeof(*made));
-	int r = made ? defaults(made, file) : -ENOMEM;
+	int r = made ? conf_set_defaults(made, file) : -ENOMEM;
 
 	if (r < 0)
 		return r;
@@ -624,26 +454,4 @@ int conf_load(const char *file, struct conf **conf, struct faults *faults)
 	if (made->gateway)
 		*conf = TAKE_PTR(made);
 	return r;
-}
-
-void conf_free(struct conf *conf)
-{
-	if (!conf)
-		return;
-	paths_free(conf->maps, conf->map_count);
-	free(conf->file);
-	free(conf->gateway);
-	free(conf->buses);
-	free(conf->broker.host);
-	free(conf->broker.client_id);
-	free(conf->broker.username);
-	free(conf->broker.password_file);
-	free(conf->broker.tls.ca);
-	free(conf->broker.tls.cert);
-	free(conf->broker.tls.key);
-	free(conf->broker.tls.psk_identity);
-	free(conf->broker.tls.psk_file);
-	free(conf->publish.topic);
-	free(conf->spool.directory);
-	free(conf);
 }
