@@ -57,6 +57,7 @@ void bus_config_free(struct bus_config *bus)
 	for (size_t i = 0; i < bus->device_count; i++) {
 		struct device_config *device = &bus->devices[i];
 
+		device_map_free((struct device_map *)device->map);
 		points_free(device->points, device->point_count);
 		free(device->name);
 		free(device->topic);
@@ -66,6 +67,17 @@ void bus_config_free(struct bus_config *bus)
 	free(bus->file);
 	free(bus->port);
 	free(bus);
+}
+
+bool bus_config_is_same(const struct bus_config *a, const struct bus_config *b)
+{
+	/* What is said of a device's name and address is in the digest. */
+	if (a->digest != b->digest || a->device_count != b->device_count)
+		return false;
+	for (size_t i = 0; i < a->device_count; i++)
+		if (a->devices[i].map->digest != b->devices[i].map->digest)
+			return false;
+	return true;
 }
 
 /* --- the port --- */
@@ -329,7 +341,7 @@ static void add_device(struct schema *schema, struct bus_config *bus, struct ite
 	device += bus->device_count++;
 	*device = (struct device_config){
 		.name = device_name(item, address),
-		.map = item->map,
+		.map = device_map_share(item->map),
 		.address = address,
 		.full = item->full,
 		.points = points_copy(item->map->points, item->map->point_count),
@@ -503,6 +515,7 @@ int bus_config_load(const char *file, struct map_library *library, struct bus_co
 	r = read_bus(&schema, document, library, made);
 	if (r < 0)
 		return r;
+	made->digest = yaml_digest(document->root);
 	*bus = TAKE_PTR(made);
 	return 0;
 }

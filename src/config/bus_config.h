@@ -13,7 +13,7 @@ enum rs485_mode {
 
 struct device_config {
 	char *name;
-	const struct device_map *map; /* owned by the map library */
+	const struct device_map *map; /* shared with others that have it */
 	uint8_t address;              /* 0 where the driver has none */
 	char *topic;                  /* template, NULL: the gateway's */
 	bool full;                    /* every message carries all points */
@@ -23,6 +23,7 @@ struct device_config {
 };
 
 struct bus_config {
+	uint64_t digest; /* of all that its file says (yaml.h) */
 	char *name, *file;
 	char *port;
 	uint32_t baud;
@@ -71,6 +72,9 @@ int bus_config_load(const char *file, struct map_library *library, struct bus_co
 
 void bus_config_free(struct bus_config *bus);
 DEFINE_CLEANUP(struct bus_config *, bus_config_free)
+
+/* Whether two that were read say the same of a bus, with the maps of its devices. */
+bool bus_config_is_same(const struct bus_config *a, const struct bus_config *b);
 
 /*
  * Baud rate and format that are 0 become the factory setting of the first device's model, or

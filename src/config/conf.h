@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,6 +77,7 @@ struct spool_conf {
 };
 
 struct conf {
+	atomic_uint users;
 	char *file;
 	char *gateway;
 	char *buses; /* directory */
@@ -94,5 +96,24 @@ struct conf {
  */
 int conf_load(const char *file, struct conf **conf, struct faults *faults) _must_check_;
 
+/* One more who has it, of whatever thread; the last one's conf_free() frees it. */
+struct conf *conf_share(struct conf *conf);
 void conf_free(struct conf *conf);
 DEFINE_CLEANUP(struct conf *, conf_free)
+
+/* What it takes for a changed setting to hold in a gateway that runs. */
+enum conf_change {
+	CONF_AS_GROUP, /* what its group says */
+	CONF_RESTART,  /* it can't be changed while the gateway runs */
+	CONF_LINK,     /* another link to the broker */
+	CONF_BUSES,    /* all buses anew */
+	CONF_NOW,      /* nothing: it holds from now on */
+};
+
+/*
+ * Tells of each setting that is another one in `new` than in `old`, as "publish.qos", defaults
+ * filled in.
+ */
+typedef void conf_visit(void *data, const char *name, enum conf_change change);
+void conf_compare(const struct conf *old, const struct conf *new, conf_visit *visit,
+		  void *data);

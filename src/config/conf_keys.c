@@ -45,7 +45,7 @@ static const struct key broker_keys[] = {
 	{"username", KIND_TEXT, FIELD(broker.username)},
 	{"password_file", KIND_PATH, FIELD(broker.password_file)},
 	{"tls", KIND_GROUP, FIELD(broker.tls.enabled), .keys = tls_keys},
-	{"reconnect", KIND_GROUP, .keys = reconnect_keys},
+	{"reconnect", KIND_GROUP, .keys = reconnect_keys, .change = CONF_NOW},
 	{0},
 };
 
@@ -56,36 +56,40 @@ static const struct key publish_keys[] = {
 	{"retain", KIND_BOOL, FIELD(publish.retain)},
 	{"payload", KIND_WORD, FIELD(publish.payload), WORDS("json", "bare")},
 	{"time", KIND_WORD, FIELD(publish.time), WORDS("iso", "epoch_ms")},
-	{"expiry", KIND_DURATION, FIELD(publish.expiry_us), .most = 49710 * DAY},
-	{"clock_wait", KIND_DURATION, FIELD(publish.clock_wait_us), .most = 3600 * USEC_PER_SEC},
+	{"expiry", KIND_DURATION, FIELD(publish.expiry_us), .most = 49710 * DAY,
+	 .change = CONF_NOW},
+	{"clock_wait", KIND_DURATION, FIELD(publish.clock_wait_us), .most = 3600 * USEC_PER_SEC,
+	 .change = CONF_NOW},
 	{0},
 };
 
 static const struct key spool_keys[] = {
-	{"directory", KIND_PATH, FIELD(spool.directory)},
+	{"directory", KIND_PATH, FIELD(spool.directory), .change = CONF_RESTART},
 	{"max_size", KIND_SIZE, FIELD(spool.max_bytes), .least = MIB, .most = MIB << 20},
 	{"max_age", KIND_DURATION, FIELD(spool.max_age_us), .least = USEC_PER_SEC,
 	 .most = 36600 * DAY},
 	{"when_full", KIND_WORD, FIELD(spool.when_full), WORDS("drop-oldest", "drop-newest")},
 	{"sync", KIND_DURATION, FIELD(spool.sync_us), .most = 3600 * USEC_PER_SEC,
-	 WORDS("always")},
-	{"order", KIND_WORD, FIELD(spool.order), WORDS("oldest-first", "live-first")},
+	 WORDS("always"), .change = CONF_RESTART},
+	{"order", KIND_WORD, FIELD(spool.order), WORDS("oldest-first", "live-first"),
+	 .change = CONF_LINK},
 	{"drain_rate", KIND_NUMBER, FIELD(spool.drain_rate), .most = 1000000},
 	{0},
 };
 
 const struct key conf_keys[] = {
 	{"gateway", KIND_NAME, FIELD(gateway)},
-	{"buses", KIND_PATH, FIELD(buses)},
-	{"maps", KIND_PATHS, FIELD(maps)},
-	{"broker", KIND_GROUP, .keys = broker_keys},
-	{"publish", KIND_GROUP, .keys = publish_keys},
-	{"spool", KIND_GROUP, .keys = spool_keys},
+	{"buses", KIND_PATH, FIELD(buses), .change = CONF_NOW},
+	{"maps", KIND_PATHS, FIELD(maps), .change = CONF_NOW},
+	{"broker", KIND_GROUP, .keys = broker_keys, .change = CONF_LINK},
+	{"publish", KIND_GROUP, .keys = publish_keys, .change = CONF_BUSES},
+	{"spool", KIND_GROUP, .keys = spool_keys, .change = CONF_NOW},
 	{0},
 };
 
 int conf_set_defaults(struct conf *conf, const char *file)
 {
+	atomic_init(&conf->users, 1);
 	conf->file = strdup(file);
 	conf->buses = strdup(SYSCONFDIR "/postbus/buses.d");
 	conf->maps = calloc(2, sizeof(*conf->maps));
@@ -119,9 +123,15 @@ void conf_free_paths(char **paths, size_t count)
 	free(paths);
 }
 
+struct conf *conf_share(struct conf *conf)
+{
+	atomic_fetch_add(&conf->users, 1);
+	return conf;
+}
+
 void conf_free(struct conf *conf)
 {
-	if (!conf)
+	if (!conf || atomic_fetch_sub(&conf->users, 1) > 1)
 		return;
 	conf_free_paths(conf->maps, conf->map_count);
 	free(conf->file);

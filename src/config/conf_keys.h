@@ -26,6 +26,7 @@ struct key {
 	uint64_t least, most;
 	const char *const *words;
 	const struct key *keys;
+	enum conf_change change;
 };
 
 /* What stands at the top of the file; ends with a name that is NULL, as each group does. */

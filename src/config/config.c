@@ -22,7 +22,6 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->bus_count; i++)
 		bus_config_free(config->buses[i]);
 	free(config->buses);
-	map_library_free(config->library);
 	conf_free(config->conf);
 	free(config);
 }
@@ -42,7 +41,8 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int load_bus(struct config *config, const char *name, struct faults *faults)
+static int load_bus(struct config *config, struct map_library *library, const char *name,
+		    struct faults *faults)
 {
 	_cleanup_free_ char *file = NULL;
 
@@ -50,12 +50,12 @@ static int load_bus(struct config *config, const char *name, struct faults *faul
 		file = NULL;
 		return -ENOMEM;
 	}
-	return bus_config_load(file, config->library, &config->buses[config->bus_count],
-			       faults);
+	return bus_config_load(file, library, &config->buses[config->bus_count], faults);
 }
 
 /* Reads every bus file; one with faults does not keep the others from being read. */
-static int load_buses(struct config *config, struct faults *faults)
+static int load_buses(struct config *config, struct map_library *library,
+		      struct faults *faults)
 {
 	struct dirent **entries;
 	int count, r, result = 0;
@@ -69,7 +69,8 @@ static int load_buses(struct config *config, struct faults *faults)
 	}
 	config->buses = calloc(count + 1, sizeof(*config->buses));
 	for (int i = 0; i < count; i++) {
-		r = config->buses ? load_bus(config, entries[i]->d_name, faults) : -ENOMEM;
+		r = config->buses ? load_bus(config, library, entries[i]->d_name, faults) :
+				  -ENOMEM;
 		if (r < 0 && result != -ENOMEM)
 			result = r;
 		config->bus_count += r == 0;
@@ -200,6 +201,7 @@ int config_load(const char *file, const char *const *driver_names, struct config
 		struct faults *faults)
 {
 	_cleanup_(config_freep) struct config *made = calloc(1, sizeof(*made));
+	_cleanup_(map_library_freep) struct map_library *library = NULL;
 	int conf, buses, together, devices;
 
 	if (!made)
@@ -207,11 +209,11 @@ int config_load(const char *file, const char *const *driver_names, struct config
 	conf = conf_load(file, &made->conf, faults);
 	if (!made->conf)
 		return conf;
-	made->library = map_library_new((const char *const *)made->conf->maps,
-					made->conf->map_count, driver_names);
-	if (!made->library)
+	library = map_library_new((const char *const *)made->conf->maps, made->conf->map_count,
+				  driver_names);
+	if (!library)
 		return -ENOMEM;
-	buses = load_buses(made, faults);
+	buses = load_buses(made, library, faults);
 	together = check_buses(made, faults);
 	devices = check_devices(made, faults);
 	/* The first that is not 0: each has told its faults. */

@@ -7,7 +7,6 @@
 
 struct config {
 	struct conf *conf;
-	struct map_library *library;
 	struct bus_config **buses; /* sorted by file name */
 	size_t bus_count;
 };

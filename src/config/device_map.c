@@ -151,9 +151,15 @@ const char *device_map_suggest(const struct device_map *map, const char *name)
 	return fault_suggest(name, names);
 }
 
+const struct device_map *device_map_share(const struct device_map *map)
+{
+	((struct device_map *)map)->users++;
+	return map;
+}
+
 void device_map_free(struct device_map *map)
 {
-	if (!map)
+	if (!map || --map->users > 0)
 		return;
 	for (size_t i = 0; i < map->example_count; i++) {
 		struct example *example = &map->examples[i];
@@ -569,6 +575,7 @@ static int make_map(int loaded, struct yaml_document *document,
 		return loaded;
 	if (!made)
 		return -ENOMEM;
+	made->users = 1;
 	schema.file = document->file;
 	/* Without what it extends, all that is missing would be told as its own faults. */
 	r = extend(document, directories, faults);
@@ -577,6 +584,7 @@ static int make_map(int loaded, struct yaml_document *document,
 	r = read_map(&schema, document, driver_names, made);
 	if (r < 0)
 		return r;
+	made->digest = yaml_digest(document->root);
 	*map = TAKE_PTR(made);
 	return 0;
 }

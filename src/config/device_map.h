@@ -128,6 +128,8 @@ struct identity {
 };
 
 struct device_map {
+	unsigned users;
+	uint64_t digest; /* of all that it says (yaml.h) */
 	char *name, *file;
 	unsigned version;
 	char *title, *source, *driver;
@@ -165,6 +167,11 @@ int device_map_parse(const char *name, const char *text, size_t size,
 		     const char *const *driver_names, struct device_map **map,
 		     struct faults *faults) _must_check_;
 
+/*
+ * One more who has the map; the last one's device_map_free() frees it. They are of one thread,
+ * or of one after the other.
+ */
+const struct device_map *device_map_share(const struct device_map *map);
 void device_map_free(struct device_map *map);
 DEFINE_CLEANUP(struct device_map *, device_map_free)
 

@@ -54,6 +54,12 @@ DEFINE_CLEANUP(struct yaml_document *, yaml_document_free)
 /* The value of `key` in a map, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
+/*
+ * A number that two trees have in common when they say the same, whatever their comments and
+ * layout; that two others have it by chance is not to be expected.
+ */
+uint64_t yaml_digest(const struct yaml_node *node);
+
 /* An empty map in the document's memory, with room for `count` pairs; NULL: memory is short. */
 struct yaml_node *yaml_new_map(struct yaml_document *document, const struct yaml_node *at,
 			       size_t count);
