@@ -44,6 +44,11 @@ struct daemon {
 	uint64_t turns_seen;  /* of the uplink, when last looked at */
 };
 
+static void log_fault(_unused_ void *data, const char *line)
+{
+	log_error("%s", line);
+}
+
 static int read_config(struct daemon *daemon, const char *file)
 {
 	_cleanup_(faults_freep) struct faults *faults = faults_new();
@@ -54,7 +59,7 @@ static int read_config(struct daemon *daemon, const char *file)
 	r = config_load(file, driver_names(), &daemon->config, faults);
 	if (r == 0)
 		return 0;
-	faults_print(faults, stderr);
+	faults_each(faults, log_fault, NULL);
 	if (!faults_count(faults))
 		log_error("%s: %s", file, strerror(-r));
 	return EX_CONFIG;

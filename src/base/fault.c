@@ -2,6 +2,7 @@
 /* fault.c - what is wrong in the user's files: collected whole, shown in order of place. */
 #include "base/fault.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
@@ -10,6 +11,7 @@ enum {
 	KEPT_MAX = 1000,   /* nobody reads more; the rest is counted */
 	TEXT_MAX = 400,    /* bytes of one fault's text */
 	SUGGEST_MAX = 64,  /* longer words are not compared */
+	LINE_MAX_BYTES = PATH_MAX + TEXT_MAX + 32,
 };
 
 struct fault {
@@ -131,15 +133,18 @@ size_t faults_count(const struct faults *faults)
 }
 
 /* A fault of the whole file stands at its beginning, so that editors can jump there. */
-static void print_one(const struct faults *faults, const struct fault *fault, FILE *out)
+static void describe(const struct faults *faults, const struct fault *fault,
+		     char line[LINE_MAX_BYTES])
 {
-	fprintf(out, "%s:%u:%u: %s\n", faults->files[fault->file],
-		fault->line ? fault->line : 1, fault->column ? fault->column : 1,
-		fault->text);
+	snprintf(line, LINE_MAX_BYTES, "%s:%u:%u: %s", faults->files[fault->file],
+		 fault->line ? fault->line : 1, fault->column ? fault->column : 1,
+		 fault->text);
 }
 
-void faults_print(const struct faults *faults, FILE *out)
+void faults_each(const struct faults *faults, void (*visit)(void *data, const char *line),
+		 void *data)
 {
+	char line[LINE_MAX_BYTES];
 	_cleanup_free_ struct fault *sorted = NULL;
 	const struct fault *shown = faults->kept;
 
@@ -151,10 +156,24 @@ void faults_print(const struct faults *faults, FILE *out)
 			shown = sorted;
 		}
 	}
-	for (size_t i = 0; i < faults->kept_count; i++)
-		print_one(faults, &shown[i], out);
-	if (faults->more)
-		fprintf(out, "and %zu more faults\n", faults->more);
+	for (size_t i = 0; i < faults->kept_count; i++) {
+		describe(faults, &shown[i], line);
+		visit(data, line);
+	}
+	if (faults->more) {
+		snprintf(line, sizeof(line), "and %zu more faults", faults->more);
+		visit(data, line);
+	}
+}
+
+static void print_line(void *data, const char *line)
+{
+	fprintf(data, "%s\n", line);
+}
+
+void faults_print(const struct faults *faults, FILE *out)
+{
+	faults_each(faults, print_line, out);
 }
 
 static unsigned min3(unsigned a, unsigned b, unsigned c)

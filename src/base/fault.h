@@ -28,6 +28,10 @@ size_t faults_count(const struct faults *faults);
  */
 void faults_print(const struct faults *faults, FILE *out);
 
+/* The same lines one after the other, for who writes them elsewhere; without a newline. */
+void faults_each(const struct faults *faults, void (*visit)(void *data, const char *line),
+		 void *data);
+
 /*
  * The candidate that `word` was probably meant to be (at most two edits, fewer for short
  * words), or NULL. `candidates` ends with NULL.

@@ -60,6 +60,12 @@ struct bus {
 
 static void ask_next(struct bus *bus);
 
+/* What a line of the log is about; `device` may be NULL. */
+static struct log_subject subject(const struct bus *bus, const struct device *device)
+{
+	return (struct log_subject){ bus->config->name, device ? device->config->name : NULL };
+}
+
 static void wake_at(struct bus *bus, uint64_t time_us)
 {
 	sd_event_source_set_time(bus->timer, time_us);
@@ -112,8 +118,7 @@ static void publish(struct bus *bus, struct device *device, uint64_t now_us)
 	if (device->reading_count &&
 	    device_publish(device, &bus->conf->publish, now_us, bus->sink,
 			   bus->sink_data) == -EMSGSIZE)
-		log_error("bus %s: %s: a message of it would be too long", bus->config->name,
-			  device->config->name);
+		log_about(LOG_ERR, subject(bus, device), "a message of it would be too long");
 }
 
 /* The device said something, be it that it can't. */
@@ -125,8 +130,7 @@ static void request_answered(struct bus *bus, const struct wire_outcome *outcome
 	if (!device_answered(device, outcome->now_us, bus_time_us(bus, outcome)))
 		return;
 	if (before == DEVICE_OFFLINE)
-		log_notice("bus %s: %s: answers again", bus->config->name,
-			   device->config->name);
+		log_about(LOG_NOTICE, subject(bus, device), "answers again");
 	announce(bus, device);
 }
 
@@ -172,8 +176,8 @@ static void request_failed(struct bus *bus, const char *why, const struct wire_o
 	struct device *device = bus->device;
 
 	if (device_failed(device, outcome->now_us, bus_time_us(bus, outcome))) {
-		log_warning("bus %s: %s: %s (%u requests given up), asking less often",
-			    bus->config->name, device->config->name, why, device->failures);
+		log_about(LOG_WARNING, subject(bus, device),
+			  "%s (%u requests given up), asking less often", why, device->failures);
 		announce(bus, device);
 	}
 	publish(bus, device, outcome->now_us);
@@ -188,9 +192,8 @@ static void request_too_early(struct bus *bus, const struct wire_outcome *outcom
 	for (unsigned i = 0; i < device->busy && wait_us < BUSY_MOST_US; i++)
 		wait_us *= 2;
 	if (++device->busy == BUSY_TOLD)
-		log_notice("bus %s: %s: %s, again and again", bus->config->name,
-			   device->config->name,
-			   device->driver->exception_name(outcome->reply.exception));
+		log_about(LOG_NOTICE, subject(bus, device), "%s, again and again",
+			  device->driver->exception_name(outcome->reply.exception));
 	device->asking = false;
 	device_rest(device, outcome->now_us, bus_time_us(bus, outcome),
 		    wait_us < BUSY_MOST_US ? wait_us : BUSY_MOST_US);
@@ -208,10 +211,10 @@ static void request_refused(struct bus *bus, const struct wire_outcome *outcome)
 	uint16_t point = device->points[device->request.point_first];
 
 	if (count == 1 && !device->split.refused[point])
-		log_warning("bus %s: %s: %s: %s; hardly ever asking for it again",
-			    bus->config->name, device->config->name,
-			    device->config->points[point].name,
-			    device->driver->exception_name(outcome->reply.exception));
+		log_about(LOG_WARNING, subject(bus, device),
+			  "%s: %s; hardly ever asking for it again",
+			  device->config->points[point].name,
+			  device->driver->exception_name(outcome->reply.exception));
 	request_done(bus, device_refuse(device, bus_time_us(bus, outcome)), outcome);
 }
 
@@ -241,7 +244,7 @@ static void request_excepted(struct bus *bus, const struct wire_outcome *outcome
 		return;
 	}
 	if (!device->excepted)
-		log_warning("bus %s: %s: %s", bus->config->name, device->config->name, name);
+		log_about(LOG_WARNING, subject(bus, device), "%s", name);
 	device->excepted = true;
 	request_done(bus, device_settle(device, bus_time_us(bus, outcome), 0), outcome);
 }
@@ -304,10 +307,11 @@ static void look_at_load(struct bus *bus, uint64_t now_us)
 	if (!schedule_look(&bus->schedule, now_us))
 		return;
 	if (bus->schedule.overloaded)
-		log_warning("bus %s: more is due than the wire carries: all is read %.1f times "
-			    "less often", bus->config->name, bus->schedule.stretch);
+		log_about(LOG_WARNING, subject(bus, NULL), "more is due than the wire carries: "
+			  "all is read %.1f times less often", bus->schedule.stretch);
 	else
-		log_notice("bus %s: the wire carries what is due again", bus->config->name);
+		log_about(LOG_NOTICE, subject(bus, NULL),
+			  "the wire carries what is due again");
 }
 
 /* Asks who is due, or sets the timer to when someone will be. */

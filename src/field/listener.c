@@ -79,6 +79,12 @@ bool listener_is_for(const struct bus_config *config)
 	return config->device_count && driver_find(config->devices[0].map->driver)->next;
 }
 
+/* What a line of the log is about: the device. */
+static struct log_subject subject(const struct listener *listener)
+{
+	return (struct log_subject){ listener->config->name, listener->device->config->name };
+}
+
 static void wake_at(struct listener *listener, uint64_t time_us)
 {
 	sd_event_source_set_time(listener->timer, time_us);
@@ -135,8 +141,7 @@ static void publish(struct listener *listener, uint64_t now_us)
 	if (device->reading_count &&
 	    device_publish(device, &listener->conf->publish, now_us, listener->sink,
 			   listener->sink_data) == -EMSGSIZE)
-		log_error("bus %s: %s: a message of it would be too long",
-			  listener->config->name, device->config->name);
+		log_about(LOG_ERR, subject(listener), "a message of it would be too long");
 	device->reading_count = 0;
 }
 
@@ -203,8 +208,7 @@ static void device_is_heard(struct listener *listener, uint64_t now_us)
 	if (!device_answered(device, now_us, now_us))
 		return;
 	if (before == DEVICE_OFFLINE)
-		log_notice("bus %s: %s: speaks again", listener->config->name,
-			   device->config->name);
+		log_about(LOG_NOTICE, subject(listener), "speaks again");
 	announce(listener);
 }
 
@@ -234,9 +238,9 @@ static void device_is_silent(struct listener *listener)
 	char duration[32], refused[160];
 
 	describe_refused(listener, refused, sizeof(refused));
-	log_warning("bus %s: %s: %s %s (%s)", listener->config->name, device->config->name,
-		    asked ? "no answer in" : "no value for",
-		    format_duration(silence_us, duration, sizeof(duration)), refused);
+	log_about(LOG_WARNING, subject(listener), "%s %s (%s)",
+		  asked ? "no answer in" : "no value for",
+		  format_duration(silence_us, duration, sizeof(duration)), refused);
 	announce(listener);
 }
 

@@ -38,17 +38,22 @@ struct opener {
 
 static void on_plugged(void *data);
 
+static struct log_subject subject(const struct opener *opener)
+{
+	return (struct log_subject){ .bus = opener->config->name };
+}
+
 static void wait_for_port(struct opener *opener, const char *why)
 {
 	if (strcmp(opener->trouble, why)) {
 		snprintf(opener->trouble, sizeof(opener->trouble), "%s", why);
-		log_error("bus %s: %s: %s; trying again each second", opener->config->name,
+		log_about(LOG_ERR, subject(opener), "%s: %s; trying again each second",
 			  opener->config->port, why);
 	}
 	if (!opener->hotplug && port_spec_kind(opener->config->port) != PORT_TCP &&
 	    hotplug_new(opener->loop, on_plugged, opener, &opener->hotplug) < 0)
-		log_debug("bus %s: udev does not tell when its port is plugged in",
-			  opener->config->name);
+		log_about(LOG_DEBUG, subject(opener),
+			  "udev does not tell when its port is plugged in");
 	sd_event_source_set_time(opener->timer, clock_monotonic_us() + REOPEN_US);
 	sd_event_source_set_enabled(opener->timer, SD_EVENT_ONESHOT);
 }
@@ -62,8 +67,8 @@ static void take_result(struct opener *opener, int r, struct port *port, const c
 		wait_for_port(opener, trouble);
 		return;
 	}
-	log_info("bus %s: %s is open, %u baud, %zu devices", config->name, config->port,
-		 config->baud, config->device_count);
+	log_about(LOG_INFO, subject(opener), "%s is open, %u baud, %zu devices", config->port,
+		  config->baud, config->device_count);
 	opener->trouble[0] = '\0';
 	hotplug_free(opener->hotplug);
 	opener->hotplug = NULL;
