@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """manual.py - each verb, option and key is in the manual, and the manual has no others.
 
-Verbs and options are what `--help` tells, keys of postbus.conf those of the tables in conf.c,
+Verbs and options are what `--help` tells, keys of postbus.conf those of the tables in conf_keys.c,
 keys of buses and maps those of the JSON Schemas, which schema.py holds to the loader.
 """
 import json
@@ -145,7 +145,7 @@ def commands_that_are_quoted_exist():
 
 def tables_of_conf():
     """{table: [(key, table of its keys or '', its words)]}"""
-    text = (SOURCE / "src/config/conf.c").read_text()
+    text = (SOURCE / "src/config/conf_keys.c").read_text()
     tables = {}
     for name, body in re.findall(r"struct key (\w+)\[\] = \{(.*?)\n\};", text, re.S):
         tables[name] = []
@@ -170,11 +170,11 @@ def words_below(tables, table):
 
 def every_key_of_the_configuration_is_in_the_manual():
     tables, page = tables_of_conf(), PAGES["postbus.conf.5"]
-    yield from differ("postbus.conf.5, the gateway", {key for key, _, _ in tables["root_keys"]},
+    yield from differ("postbus.conf.5, the gateway", {key for key, _, _ in tables["conf_keys"]},
                       keys(part("postbus.conf.5", "THE GATEWAY")))
     of_group = {match[1]: text for _, text in parts(page, "Sh")
                 if (match := re.search(r"Settings in the group\n\.Ic (\w+)", text))}
-    for group, table in ((key, below) for key, below, _ in tables["root_keys"] if below):
+    for group, table in ((key, below) for key, below, _ in tables["conf_keys"] if below):
         text = of_group.get(group, "")
         yield from differ(f"postbus.conf.5, {group}", keys_below(tables, table), keys(text))
         for word in sorted(words_below(tables, table)):
