@@ -131,6 +131,14 @@ BAD_MAPS = {
     "write": "driver: modbus\npoints: {a: {addr: 1, write: true}}",
     "write-key": "driver: modbus\npoints: {a: {addr: 1, write: {most: 1}}}",
     "step": "driver: modbus\npoints: {a: {addr: 1, write: {step: 0}}}",
+    "verify": "driver: modbus\npoints: {a: {addr: 1, write: {verify: 1}}}",
+    "on-crash": "driver: modbus\npoints: {a: {addr: 1, write: {on_crash: forget}}}",
+    "pulse": "driver: modbus\npoints: {a: {addr: 1, table: coil, write: {pulse: 5}}}",
+    "function": "driver: modbus\npoints: {a: {addr: 1, write: {function: 4}}}",
+    "flash": "driver: modbus\npoints: {a: {addr: 1, table: coil, write: {flash: {addr: 5}}}}",
+    "flash-key": "driver: modbus\npoints: {a: {addr: 1, table: coil, "
+                 "write: {flash: {addr: 5, unit: 1s, time: 1}}}}",
+    "command-of-modbus": "driver: modbus\npoints: {a: {addr: 1, write: {command: X}}}",
     "base": "driver: modbus\nbase: 2\npoints: {a: {addr: 1}}",
     "batch": "driver: modbus\nbatch: {registers: 126}\npoints: {a: {addr: 1}}",
     "batch-key": "driver: modbus\nbatch: {bytes: 10}\npoints: {a: {addr: 1}}",
@@ -140,6 +148,10 @@ BAD_MAPS = {
     "address": "driver: modbus\nserial: {address: 248}\npoints: {a: {addr: 1}}",
     "defaults": "driver: modbus\ndefaults: {addr: 1}\npoints: {a: {addr: 1}}",
     "example": "driver: modbus\npoints: {a: {addr: 1}}\nexamples: [{send: '01', points: {a: 1}}]",
+    "example-of-both": "driver: modbus\npoints: {a: {addr: 1, write: {}}}\n"
+                       "examples: [{send: '01', receive: '01', points: {a: 1}, write: {a: 1}}]",
+    "example-unsent": "driver: modbus\npoints: {a: {addr: 1, write: {}}}\n"
+                      "examples: [{receive: '01', write: {a: 1}}]",
     "example-key": "driver: modbus\npoints: {a: {addr: 1}}\n"
                    "examples: [{receive: '01', gets: '', points: {a: 1}}]",
     "silence-of-modbus": "driver: modbus\nsilence: 60s\npoints: {a: {addr: 1}}",
@@ -150,6 +162,11 @@ BAD_MAPS = {
     "json": "driver: text\npoints: {a: {json: temperature}}",
     "raw-type-of-text": "driver: text\npoints: {a: {field: 1, type: u16}}",
     "write-of-text": "driver: text\npoints: {a: {field: 1, write: {}}}",
+    "pulse-of-text": "driver: text\n"
+                     "points: {a: {field: 1, type: bool, write: {command: X, pulse: 1s}}}",
+    "only-write-of-text": "driver: text\npoints: {a: {write: {min: 0}}}",
+    "write-of-frame": "driver: frame\nstart: AA\nlength: 4\npoints: {a: {at: 1, write: {}}}",
+    "no-at": "driver: frame\nstart: AA\nlength: 4\npoints: {a: {type: u8}}",
     "checksum-of-text": "driver: text\nchecksum: crc8\npoints: {a: {field: 1}}",
     "no-start": "driver: frame\nlength: 4\npoints: {a: {at: 1}}",
     "no-end": "driver: frame\nstart: AA\npoints: {a: {at: 1}}",
@@ -181,6 +198,10 @@ BAD_BUSES = {
     "echo": "port: /dev/ttyS0\nrs485: {echo: 1}\ndevices: [{name: a, map: xy-md02}]",
     "rs485-key": "port: /dev/ttyS0\nrs485: {ecko: true}\ndevices: [{name: a, map: xy-md02}]",
     "timeout": "port: /dev/ttyS0\ntimeout: 300\ndevices: [{name: a, map: xy-md02}]",
+    "commands": "port: /dev/ttyS0\ncommands: 1\ndevices: [{name: a, map: xy-md02}]",
+    "command-rate": "port: /dev/ttyS0\ncommand_rate: 0\ndevices: [{name: a, map: xy-md02}]",
+    "device-commands": "port: /dev/ttyS0\ndevices: [{name: a, map: xy-md02, commands: off}]",
+    "device-rate": "port: /dev/ttyS0\ndevices: [{name: a, map: xy-md02, command_rate: 10/s}]",
     "retries": "port: /dev/ttyS0\nretries: 11\ndevices: [{name: a, map: xy-md02}]",
     "nameless": "port: /dev/ttyS0\ndevices: [{map: xy-md02}]",
     "mapless": "port: /dev/ttyS0\ndevices: [{name: a}]",
@@ -249,6 +270,9 @@ def places():
     yield "map", properties(d, "example"), head + "points: {a: {addr: 1}}\nexamples:\n  -\n{}"
     head = "map: NAME\ndriver: frame\n"
     yield "map", properties(d, "length"), head + "length:\n{}"
+    yield "map", properties(d, "frame_write"), head + "points:\n  a:\n    write:\n{}"
+    yield "map", properties(d, "text_write"), (
+        "map: NAME\ndriver: text\npoints:\n  a:\n    write:\n{}")
     yield "map", properties(d, "frame_checksum"), head + "checksum:\n{}"
     d = BUS["definitions"]
     devices = "devices:\n  - name: a\n    map: xy-md02\n"

@@ -281,6 +281,30 @@ static void test_together(void **state)
 		      "not\n");
 }
 
+/* No commands for the bus, for one device, for one point; and how many a second. */
+static void test_commands(void **state)
+{
+	_cleanup_(bus_config_freep) struct bus_config *some = load(
+		*state, "bus: b\nport: /dev/ttyS0\ncommand_rate: 2\ndevices:\n"
+			"  - {name: a, map: waveshare-relay-8ch, address: 1, commands: false}\n"
+			"  - {name: b, map: waveshare-relay-8ch, address: 2, command_rate: 0.5,\n"
+			"     points: {relay_3: {write: false}, relay_2: {write: {pulse: 1s}}}}\n");
+	_cleanup_(bus_config_freep) struct bus_config *none = load(
+		*state, "bus: b\nport: /dev/ttyS0\ncommands: false\ndevices:\n"
+			"  - {name: a, map: waveshare-relay-8ch, address: 1, commands: true}\n");
+	const struct device_config *a = &some->devices[0], *b = &some->devices[1];
+
+	assert_false(a->commands || a->points[0].writable || a->points[7].writable);
+	assert_true(a->command_rate == 2);
+	assert_true(b->commands && b->points[0].writable && !b->points[2].writable);
+	assert_int_equal(b->points[1].write_pulse_us, USEC_PER_SEC);
+	assert_true(b->command_rate == 0.5);
+	assert_false(none->devices[0].commands || none->devices[0].points[0].writable);
+	assert_true(none->devices[0].command_rate == 10);
+	check_devices(state, "  - {name: a, map: xy-md02, command_rate: 0}\n",
+		      "4:43: 0 commands a second: 0.01 to 1000 can be\n");
+}
+
 static void test_library(void **state)
 {
 	struct place *place = *state;
@@ -578,6 +602,7 @@ int main(void)
 		TEST(test_format_bits),
 		TEST(test_faults),
 		TEST(test_together),
+		TEST(test_commands),
 		TEST(test_library),
 		TEST(test_library_order),
 		TEST(test_config),

@@ -115,7 +115,7 @@ static void test_frame_faults(_unused_ void **state)
 	check_faults("frame", "start: 'FF'\nlength: {at: 1}\nrequest: FF {checksum}\n"
 			      "points: {x: {at: 0, write: {}}}\n",
 		     "m:5:10: {checksum} needs the map's `checksum:`\n"
-		     "m:6:21: a point has no key 'write'\n");
+		     "m:6:28: write needs `command:`\n");
 }
 
 static void test_text_faults(_unused_ void **state)

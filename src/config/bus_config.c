@@ -20,7 +20,11 @@ enum {
 	DEFAULT_BAUD = 9600,
 	DEFAULT_RETRIES = 2,
 	RETRIES_MOST = 10,
+	DEFAULT_COMMAND_RATE = 10,
 };
+
+#define COMMAND_RATE_LEAST 0.01
+#define COMMAND_RATE_MOST 1000.0
 
 #define DEFAULT_TIMEOUT (300 * USEC_PER_MSEC)
 #define TURN_MOST (100 * USEC_PER_MSEC)
@@ -34,6 +38,8 @@ struct item {
 	char *name, *topic; /* the name may hold {address} */
 	bool full;
 	uint64_t every_us; /* 0: the map's */
+	bool commands;
+	double command_rate; /* 0: the bus's */
 	uint8_t addresses[ADDRESS_MOST];
 	size_t address_count;
 };
@@ -126,6 +132,29 @@ static void read_retries(struct schema *schema, const struct yaml_node *node, vo
 		((struct reading_bus *)data)->bus->retries = retries;
 }
 
+static void read_bus_commands(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_bool(schema, node, &((struct reading_bus *)data)->bus->commands);
+}
+
+static void read_rate(struct schema *schema, const struct yaml_node *node, double *rate)
+{
+	double number;
+
+	if (!schema_number(schema, node, &number))
+		return;
+	if (number < COMMAND_RATE_LEAST || number > COMMAND_RATE_MOST)
+		schema_fault(schema, node, "%s commands a second: %g to %g can be", node->text,
+			     COMMAND_RATE_LEAST, COMMAND_RATE_MOST);
+	else
+		*rate = number;
+}
+
+static void read_bus_rate(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	read_rate(schema, node, &((struct reading_bus *)data)->bus->command_rate);
+}
+
 static void read_mode(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	static const char *const names[] = {
@@ -213,6 +242,16 @@ static void read_topic(struct schema *schema, const struct yaml_node *node, void
 static void read_full(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	schema_bool(schema, node, &((struct reading_bus *)data)->item->full);
+}
+
+static void read_commands(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_bool(schema, node, &((struct reading_bus *)data)->item->commands);
+}
+
+static void read_device_rate(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	read_rate(schema, node, &((struct reading_bus *)data)->item->command_rate);
 }
 
 /* `7`, or `20-24` for each of them. */
@@ -344,6 +383,8 @@ static void add_device(struct schema *schema, struct bus_config *bus, struct ite
 		.map = device_map_share(item->map),
 		.address = address,
 		.full = item->full,
+		.commands = item->commands,
+		.command_rate = item->command_rate,
 		.points = points_copy(item->map->points, item->map->point_count),
 		.line = name->line,
 		.column = name->column,
@@ -409,10 +450,11 @@ static void read_item(struct schema *schema, const struct yaml_node *node, void 
 		NEEDED("name", read_item_name), NEEDED("map", read_map),
 		KEY("address", read_addresses), KEY("every", read_every),
 		KEY("topic", read_topic),	KEY("full", read_full),
-		KEY("points", NULL),		LAST_KEY,
+		KEY("points", NULL),		KEY("commands", read_commands),
+		KEY("command_rate", read_device_rate), LAST_KEY,
 	};
 	struct reading_bus *reading = data;
-	struct item item = {.node = node};
+	struct item item = {.node = node, .commands = true};
 
 	reading->item = &item;
 	schema_map(schema, node, "a device", keys, reading);
@@ -476,6 +518,20 @@ void bus_config_fill_in(struct bus_config *bus)
 						       : (struct serial_format){8, 'N', 1};
 }
 
+/* What the bus says holds for its devices: where it wants no commands, none is written. */
+static void settle_commands(struct bus_config *bus)
+{
+	for (size_t i = 0; i < bus->device_count; i++) {
+		struct device_config *device = &bus->devices[i];
+
+		device->commands = device->commands && bus->commands;
+		if (!device->command_rate)
+			device->command_rate = bus->command_rate;
+		for (size_t j = 0; j < device->point_count && !device->commands; j++)
+			device->points[j].writable = false;
+	}
+}
+
 static int read_bus(struct schema *schema, const struct yaml_document *document,
 		    struct map_library *library, struct bus_config *bus)
 {
@@ -484,16 +540,20 @@ static int read_bus(struct schema *schema, const struct yaml_document *document,
 		KEY("baud", read_baud),		  KEY("format", read_format),
 		KEY("rs485", read_rs485),	  KEY("timeout", read_timeout),
 		KEY("retries", read_retries),	  NEEDED("devices", read_devices),
+		KEY("commands", read_bus_commands), KEY("command_rate", read_bus_rate),
 		LAST_KEY,
 	};
 	struct reading_bus reading = {.bus = bus, .library = library};
 
 	bus->timeout_us = DEFAULT_TIMEOUT;
 	bus->retries = DEFAULT_RETRIES;
+	bus->commands = true;
+	bus->command_rate = DEFAULT_COMMAND_RATE;
 	if (!schema_copy(schema, document->file, &bus->file))
 		return -ENOMEM;
 	schema_map(schema, document->root, "the bus", keys, &reading);
 	check_together(schema, document->root, bus);
+	settle_commands(bus);
 	bus_config_fill_in(bus);
 	return schema->error;
 }

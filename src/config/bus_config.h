@@ -18,6 +18,8 @@ struct device_config {
 	char *topic;                  /* template, NULL: the gateway's */
 	bool full;                    /* every message carries all points */
 	struct point *points;         /* the map's, with this device's overrides */
+	bool commands;                /* false: none of its points is writable */
+	double command_rate;          /* that it takes at most, a second */
 	size_t point_count;
 	unsigned line, column;
 };
@@ -33,6 +35,8 @@ struct bus_config {
 	bool echo;
 	uint64_t timeout_us; /* how long a device may take to begin its answer */
 	unsigned retries;
+	bool commands;
+	double command_rate; /* of the devices that do not say their own */
 	struct device_config *devices;
 	size_t device_count;
 };

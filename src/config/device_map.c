@@ -83,6 +83,11 @@ unsigned point_span(const struct point *point)
 	return is_bits(point->table) ? 1 : point_size(point) / 2;
 }
 
+bool point_is_read(const struct point *point)
+{
+	return !point->locator || point->locator->how != LOCATE_NOWHERE;
+}
+
 static void point_clear(struct point *point)
 {
 	free(point->name);
@@ -451,6 +456,8 @@ static void read_values(struct schema *schema, const struct yaml_node *node, voi
 			     "points are what the bytes mean, such as {voltage: 230.2}");
 		return;
 	}
+	if (reading->example->values)
+		return; /* an example of both kinds: that is told as its fault */
 	reading->example->values = calloc(node->count, sizeof(*reading->example->values));
 	if (!reading->example->values) {
 		schema->error = -ENOMEM;
@@ -460,21 +467,34 @@ static void read_values(struct schema *schema, const struct yaml_node *node, voi
 		read_value(schema, node->keys[i], node->items[i], reading);
 }
 
+static void read_written(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	((struct reading_map *)data)->example->writes = true;
+	read_values(schema, node, data);
+}
+
 static void read_example(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	static const struct schema_key keys[] = {
 		KEY("send", read_send),
-		NEEDED("receive", read_receive),
-		NEEDED("points", read_values),
+		KEY("receive", read_receive),
+		KEY("points", read_values),
+		KEY("write", read_written),
 		LAST_KEY,
 	};
 	struct reading_map *reading = data;
 	struct device_map *map = reading->map;
+	bool reads = yaml_get(node, "points"), writes = yaml_get(node, "write");
 
 	reading->example = &map->examples[map->example_count++];
 	reading->example->line = node->line;
 	reading->example->column = node->column;
 	schema_map(schema, node, "an example", keys, reading);
+	if (node->kind == YAML_MAP && reads == writes)
+		schema_fault(schema, node, "an example needs `points:` that are read, or "
+					   "`write:`, one of them");
+	if (node->kind == YAML_MAP && !yaml_get(node, writes ? "send" : "receive"))
+		schema_fault(schema, node, "an example needs `%s:`", writes ? "send" : "receive");
 }
 
 static void read_examples(struct schema *schema, const struct yaml_node *node, void *data)

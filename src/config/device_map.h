@@ -55,6 +55,18 @@ struct deadband {
 	bool percent; /* of the value last published */
 };
 
+/* What becomes of a command that was begun when the gateway died. */
+enum on_crash {
+	ON_CRASH_REPEAT, /* carried out again: to write it twice is to write it once */
+	ON_CRASH_REPORT, /* told as uncertain */
+};
+
+/* A relay board's own pulse: function 5 to `addr`, with the time in units. */
+struct flash {
+	uint16_t addr;    /* on the wire, from 0 */
+	uint64_t unit_us; /* 0: it has none */
+};
+
 struct point {
 	char *name;
 	unsigned line, column; /* where its map or its device's override names it */
@@ -84,10 +96,16 @@ struct point {
 	struct deadband deadband; /* amount 0: every reading is published */
 	uint64_t max_silence_us;  /* 0: none */
 
-	/* whether it can be written */
+	/* whether it can be written, and how (writing.h) */
 	bool writable;
 	bool has_write_min, has_write_max, has_write_step;
-	double write_min, write_max, write_step;
+	double write_min, write_max, write_step; /* as the point shows it */
+	bool write_verify;                       /* it is read back */
+	bool has_write_on_crash;                 /* the map says it, not the default */
+	enum on_crash write_on_crash;
+	uint64_t write_pulse_us;       /* set, and cleared after so long; 0: it stays */
+	struct flash write_flash;      /* by which the device makes the pulse itself */
+	uint8_t write_function;        /* Modbus: 5, 6, 15, 16, 22; 0: what fits */
 };
 
 struct serial_format {
@@ -107,6 +125,7 @@ struct example {
 	unsigned line, column;
 	uint8_t *send, *receive;
 	size_t send_length, receive_length;
+	bool writes; /* the values are written by `send`, and confirmed by `receive` */
 	struct example_value *values;
 	size_t value_count;
 };
@@ -204,6 +223,9 @@ size_t point_size(const struct point *point);
 
 /* Registers (or bits, in coil and discrete tables) that the point occupies. */
 unsigned point_span(const struct point *point);
+
+/* Whether the point is ever read, or only written. */
+bool point_is_read(const struct point *point);
 
 /* Whether a word may name a gateway, bus, device, point or map: letters, digits, - _ . */
 bool name_is_valid(const char *name);

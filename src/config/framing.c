@@ -22,99 +22,12 @@ void framing_free(struct framing *framing)
 	free(framing->assign);
 }
 
-static bool has(const struct template *template, uint16_t item)
-{
-	for (size_t i = 0; i < template->count; i++) {
-		if (template->items[i] == item)
-			return true;
-	}
-	return false;
-}
-
 bool framing_has_address(const struct framing *framing)
 {
-	return framing->address_at >= 0 || has(&framing->request, FILL_ADDRESS);
+	return framing->address_at >= 0 || template_has(&framing->request, FILL_ADDRESS);
 }
 
-/* --- bytes and what is filled in --- */
-
-/* The word that stands here, {address} or {checksum}; its length, 0 for none. */
-static size_t placeholder(const char *text, uint16_t *item)
-{
-	static const struct {
-		const char *word;
-		uint16_t item;
-	} words[] = {{"{address}", FILL_ADDRESS}, {"{checksum}", FILL_CHECKSUM}};
-
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		size_t length = strlen(words[i].word);
-
-		if (!strncmp(text, words[i].word, length)) {
-			*item = words[i].item;
-			return length;
-		}
-	}
-	return 0;
-}
-
-static void add_item(struct template *template, uint16_t item, bool *fits)
-{
-	*fits = *fits && template->count < REQUEST_MAX_LENGTH;
-	if (*fits)
-		template->items[template->count++] = item;
-}
-
-/* `FF {address} 86 {checksum}` */
-static void read_frame_template(struct schema *schema, const struct yaml_node *node,
-				void *data)
-{
-	struct template *template = data;
-	const char *text = node->kind == YAML_SCALAR ? node->text : "";
-	bool fits = true;
-
-	while (*text && fits) {
-		uint16_t item;
-		uint8_t byte;
-		size_t length = placeholder(text, &item);
-
-		if (!length && parse_hex_byte(text, &byte)) {
-			item = byte;
-			length = 2;
-		}
-		if (!length)
-			break;
-		add_item(template, item, &fits);
-		text += length;
-		text += strspn(text, " ");
-	}
-	if (*text || !template->count)
-		schema_fault(schema, node,
-			     "expected at most %d bytes such as \"FF {address} 86 "
-			     "{checksum}\"%s%.16s%s",
-			     REQUEST_MAX_LENGTH, *text ? ", not '" : "", text,
-			     *text ? "'" : "");
-}
-
-/* `R{address}\r`: text as it goes over the wire. */
-static void read_text_template(struct schema *schema, const struct yaml_node *node,
-			       void *data)
-{
-	uint8_t bytes[REQUEST_MAX_LENGTH + 1] = {0};
-	struct template *template = data;
-	size_t length = 0, word;
-	bool fits = true;
-
-	if (!schema_octets(schema, node, bytes, REQUEST_MAX_LENGTH, &length))
-		return;
-	for (size_t i = 0; i < length; i += word ? word : 1) {
-		uint16_t item = bytes[i];
-
-		word = placeholder((const char *)bytes + i, &item);
-		add_item(template, item, &fits);
-	}
-	if (has(template, FILL_CHECKSUM))
-		schema_fault(schema, node, "{checksum} is for driver frame");
-}
+/* --- bytes --- */
 
 static void read_hex_ending(struct schema *schema, const struct yaml_node *node, void *data)
 {
@@ -264,17 +177,17 @@ static void read_address_at(struct schema *schema, const struct yaml_node *node,
 static void read_frame_request(struct schema *schema, const struct yaml_node *node,
 			       void *data)
 {
-	read_frame_template(schema, node, &((struct framing *)data)->request);
+	template_read_frame(schema, node, false, &((struct framing *)data)->request);
 }
 
 static void read_text_request(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	read_text_template(schema, node, &((struct framing *)data)->request);
+	template_read_text(schema, node, false, &((struct framing *)data)->request);
 }
 
 static void read_acknowledge(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	read_text_template(schema, node, &((struct framing *)data)->acknowledge);
+	template_read_text(schema, node, false, &((struct framing *)data)->acknowledge);
 }
 
 static void read_separator(struct schema *schema, const struct yaml_node *node, void *data)
@@ -335,7 +248,7 @@ static void check_frame(struct schema *schema, const struct yaml_node *root,
 	if (framing->length && framing->address_at >= (int)framing->length)
 		schema_fault(schema, yaml_get(root, "address_at"),
 			     "the frame is %zu bytes, counted from 0", framing->length);
-	if (has(&framing->request, FILL_CHECKSUM) && !framing->checksum.type)
+	if (template_has(&framing->request, FILL_CHECKSUM) && !framing->checksum.type)
 		schema_fault(schema, yaml_get(root, "request"),
 			     "{checksum} needs the map's `checksum:`");
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/checksum.h"
+#include "config/template.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,18 +25,6 @@ enum driver_kind {
 enum {
 	FRAME_MAX_LENGTH = 1024, /* bytes of a frame, or of a line of text */
 	ENDING_MAX_LENGTH = 8,   /* of what a frame or line begins or ends with */
-	REQUEST_MAX_LENGTH = 64, /* bytes of a request */
-};
-
-/* A request or an acknowledgement: bytes, and what is filled in when it is sent. */
-enum {
-	FILL_ADDRESS = 0x100,
-	FILL_CHECKSUM,
-};
-
-struct template {
-	uint16_t items[REQUEST_MAX_LENGTH]; /* a byte, or one of the above */
-	size_t count;                       /* 0: there is none */
 };
 
 struct ending {

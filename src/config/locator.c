@@ -3,6 +3,7 @@
 #include "config/locator.h"
 
 #include "config/schema.h"
+#include "config/writing.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -21,6 +22,7 @@ void locator_free(struct locator *locator)
 	free(locator->sentence);
 	free(locator->key);
 	free(locator->nan);
+	phrase_free(locator->phrase);
 }
 
 /* --- text --- */
@@ -35,7 +37,7 @@ static void read_match(struct schema *schema, const struct yaml_node *node, void
 	locator->how = LOCATE_MATCH;
 	if (!schema_text(schema, node, PATTERN_MAX_LENGTH, &text))
 		return;
-	r = pattern_new(text, &locator->match, wrong);
+	r = pattern_new(text, 1, &locator->match, wrong);
 	if (r == -ENOMEM)
 		schema->error = r;
 	else if (r < 0)
@@ -96,8 +98,16 @@ static void read_sentence(struct schema *schema, const struct yaml_node *node, v
 			     locator->sentence);
 }
 
+/* What has a `command:` need not be found anywhere. */
+static bool is_only_written(const struct yaml_node *node)
+{
+	const struct yaml_node *write = yaml_get(node, "write");
+
+	return write && write->kind == YAML_MAP && yaml_get(write, "command");
+}
+
 static void check_text(struct schema *schema, const struct yaml_node *node,
-		       const struct framing *framing)
+		       const struct framing *framing, struct locator *locator)
 {
 	static const char *const ways[] = {"match", "field", "key", "json"};
 	const struct yaml_node *sentence = yaml_get(node, "sentence");
@@ -105,7 +115,9 @@ static void check_text(struct schema *schema, const struct yaml_node *node,
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
 		count += yaml_get(node, ways[i]) != NULL;
-	if (count != 1)
+	if (!count && is_only_written(node))
+		locator->how = LOCATE_NOWHERE;
+	else if (count != 1)
 		schema_fault(schema, node,
 			     "a point needs one of match, field, key and json, not %u", count);
 	if (sentence && !framing->nmea)
@@ -158,7 +170,7 @@ const struct schema_key *locator_keys(enum driver_kind kind)
 		KEY("sentence", read_sentence), KEY("nan", read_nan),
 		LAST_KEY,
 	};
-	static const struct schema_key frame[] = {NEEDED("at", read_at), LAST_KEY};
+	static const struct schema_key frame[] = {KEY("at", read_at), LAST_KEY};
 	static const struct schema_key obis[] = {
 		NEEDED("obis", read_obis), KEY("group", read_group), KEY("nan", read_nan),
 		LAST_KEY,
@@ -180,5 +192,10 @@ void locator_read(struct schema *schema, const struct yaml_node *node, enum driv
 {
 	schema_take(schema, node, "a point", locator_keys(kind), locator);
 	if (kind == DRIVER_TEXT)
-		check_text(schema, node, framing);
+		check_text(schema, node, framing, locator);
+	if (kind != DRIVER_FRAME || yaml_get(node, "at"))
+		return;
+	locator->how = LOCATE_NOWHERE;
+	if (!is_only_written(node))
+		schema_fault(schema, node, "a point needs `at:`");
 }

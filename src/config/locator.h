@@ -5,6 +5,7 @@
 #include "config/framing.h"
 #include "config/pattern.h"
 
+struct phrase;
 struct schema_key;
 
 enum locator_how {
@@ -12,6 +13,7 @@ enum locator_how {
 	LOCATE_FIELD, /* N-th of a separated line */
 	LOCATE_KEY,   /* behind a key */
 	LOCATE_JSON,  /* where a JSON pointer points */
+	LOCATE_NOWHERE, /* text, frame: it is only ever written */
 };
 
 struct locator {
@@ -23,6 +25,7 @@ struct locator {
 	uint16_t at;             /* frame: the value's first byte, from 0 */
 	uint8_t group;           /* obis: N-th ( ) of its line, from 1; 0: the last */
 	char *nan;               /* text that stands for no value, NULL: none does */
+	struct phrase *phrase;   /* how it is written (writing.h); NULL: it is not */
 };
 
 /* The keys of a point's line that say it, for maps of this kind. */

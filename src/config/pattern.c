@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* pattern.c - a regular expression with one group, which is the value it finds (PCRE2). */
+/* pattern.c - a regular expression, whose group is the value that it finds (PCRE2). */
 #include "config/pattern.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -28,7 +28,8 @@ void pattern_free(struct pattern *pattern)
 	free(pattern);
 }
 
-static int compile(struct pattern *pattern, const char *text, char wrong[PATTERN_WRONG_MAX])
+static int compile(struct pattern *pattern, const char *text, unsigned wanted,
+		   char wrong[PATTERN_WRONG_MAX])
 {
 	PCRE2_UCHAR message[PATTERN_WRONG_MAX - 40];
 	uint32_t groups = 0;
@@ -44,22 +45,23 @@ static int compile(struct pattern *pattern, const char *text, char wrong[PATTERN
 		return -EINVAL;
 	}
 	pcre2_pattern_info(pattern->code, PCRE2_INFO_CAPTURECOUNT, &groups);
-	if (groups == 1)
+	if (groups == wanted)
 		return 0;
 	snprintf(wrong, PATTERN_WRONG_MAX,
-		 "it has %u groups, one in ( ) must be around the value; (?: ) is no group",
-		 groups);
+		 "it has %u groups, %s; (?: ) is no group", groups,
+		 wanted ? "one in ( ) must be around the value" : "and takes none");
 	return -EINVAL;
 }
 
-int pattern_new(const char *text, struct pattern **result, char wrong[PATTERN_WRONG_MAX])
+int pattern_new(const char *text, unsigned groups, struct pattern **result,
+		char wrong[PATTERN_WRONG_MAX])
 {
 	_cleanup_(pattern_freep) struct pattern *pattern = calloc(1, sizeof(*pattern));
 	int r;
 
 	if (!pattern)
 		return -ENOMEM;
-	r = compile(pattern, text, wrong);
+	r = compile(pattern, text, groups, wrong);
 	if (r < 0)
 		return r;
 	pattern->match = pcre2_match_data_create_from_pattern(pattern->code, NULL);
@@ -72,13 +74,18 @@ int pattern_new(const char *text, struct pattern **result, char wrong[PATTERN_WR
 	return 0;
 }
 
+bool pattern_is_in(const struct pattern *pattern, const char *line, size_t n)
+{
+	return pcre2_match(pattern->code, (PCRE2_SPTR)line, n, 0, 0, pattern->match,
+			   pattern->limits) >= 0;
+}
+
 bool pattern_match(const struct pattern *pattern, const char *line, size_t n, size_t *at,
 		   size_t *length)
 {
 	const PCRE2_SIZE *places;
 
-	if (pcre2_match(pattern->code, (PCRE2_SPTR)line, n, 0, 0, pattern->match,
-			pattern->limits) < 0)
+	if (!pattern_is_in(pattern, line, n))
 		return false;
 	places = pcre2_get_ovector_pointer(pattern->match);
 	/* A group in a part that was not needed is unset; \K can put the end before the start. */

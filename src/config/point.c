@@ -3,6 +3,7 @@
 #include "config/point.h"
 
 #include "base/units.h"
+#include "config/writing.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -59,6 +60,8 @@ struct line {
 	struct point *point;
 	const struct yaml_node *node;
 	unsigned base; /* what addresses are counted from */
+	enum driver_kind kind;
+	struct locator *locator; /* NULL: a device's own line */
 };
 
 const char *point_type_name(const struct point *point, char name[POINT_TYPE_NAME_MAX])
@@ -237,49 +240,11 @@ static void read_deadband(struct schema *schema, const struct yaml_node *node, v
 	line->point->deadband = (struct deadband){amount, *digits != '\0'};
 }
 
-static void read_least(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	struct point *point = data;
-
-	point->has_write_min = schema_number(schema, node, &point->write_min);
-}
-
-static void read_most(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	struct point *point = data;
-
-	point->has_write_max = schema_number(schema, node, &point->write_max);
-}
-
-static void read_step(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	struct point *point = data;
-
-	point->has_write_step = schema_number(schema, node, &point->write_step);
-	if (point->has_write_step && point->write_step <= 0)
-		schema_fault(schema, node, "a step must be above 0");
-}
-
-/* `write: {min, max, step}`, or `write: false` to take a map's permission back. */
 static void read_write(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	static const struct schema_key keys[] = {
-		KEY("min", read_least),
-		KEY("max", read_most),
-		KEY("step", read_step),
-		LAST_KEY,
-	};
 	struct line *line = data;
-	struct point *point = line->point;
 
-	point->writable = node->kind != YAML_SCALAR;
-	point->has_write_min = point->has_write_max = point->has_write_step = false;
-	if (node->kind == YAML_SCALAR && !strcmp(node->text, "false"))
-		return;
-	schema_map(schema, node, "write", keys, point);
-	if (point->has_write_min && point->has_write_max &&
-	    point->write_min > point->write_max)
-		schema_fault(schema, node, "min is above max");
+	writing_read(schema, node, line->kind, line->locator, line->point);
 }
 
 /* --- what can only be checked when the line is whole --- */
@@ -496,24 +461,6 @@ static void check_number(struct schema *schema, const struct line *line)
 		point->decimals = of_offset;
 }
 
-static void check_write(struct schema *schema, const struct line *line)
-{
-	const struct yaml_node *node = yaml_get(line->node, "write");
-	const struct point *point = line->point;
-
-	if (!node || !point->writable)
-		return;
-	if (point->locator)
-		schema_fault(schema, node, "only devices of driver modbus are written to");
-	if (point->table == TABLE_DISCRETE || point->table == TABLE_INPUT)
-		schema_fault(schema, node,
-			     "the %s table cannot be written, coil and holding can",
-			     table_names[point->table]);
-	if (!is_number(point) && (point->has_write_min || point->has_write_max ||
-				  point->has_write_step))
-		schema_fault(schema, node, "min, max and step are for numbers");
-}
-
 /* Coils and discrete inputs are bool, whatever the defaults say of registers. */
 static void check_table(struct schema *schema, const struct line *line)
 {
@@ -540,7 +487,7 @@ static void check_in_frame(struct schema *schema, const struct line *line,
 
 	if (framing->count.size)
 		most = framing->count.most;
-	if (end > most)
+	if (end > most && point_is_read(point))
 		schema_fault(schema, line->node,
 			     "reaches to byte %zu, but the frame has %zu at most", end, most);
 }
@@ -565,6 +512,7 @@ static void check_line(struct schema *schema, const struct line *line,
 		check_degrees(schema, line, defaults->kind);
 		check_values(schema, line);
 		check_number(schema, line);
+		writing_check(schema, yaml_get(line->node, "write"), framing, line->point);
 		return;
 	}
 	check_table(schema, line);
@@ -573,7 +521,7 @@ static void check_line(struct schema *schema, const struct line *line,
 	check_nan(schema, line, defaults);
 	check_values(schema, line);
 	check_number(schema, line);
-	check_write(schema, line);
+	writing_check(schema, yaml_get(line->node, "write"), framing, line->point);
 }
 
 /* --- lines --- */
@@ -679,12 +627,16 @@ static void read_line(struct schema *schema, const struct point_defaults *defaul
 	static const struct schema_key of_modbus[] = {
 		NEEDED("addr", read_addr), KEY("bits", NULL), KEY("write", read_write), LAST_KEY,
 	};
-	static const struct schema_key of_frame[] = {KEY("bits", NULL), LAST_KEY};
+	static const struct schema_key of_frame[] = {
+		KEY("bits", NULL), KEY("write", read_write), LAST_KEY,
+	};
+	static const struct schema_key of_text[] = {KEY("write", read_write), LAST_KEY};
 	static const struct schema_key none[] = {LAST_KEY};
 	enum driver_kind kind = defaults->kind;
 	const struct schema_key *coding = coding_keys(kind);
 	const struct schema_key *own = kind == DRIVER_MODBUS  ? of_modbus
 				       : kind == DRIVER_FRAME ? of_frame
+				       : kind == DRIVER_TEXT  ? of_text
 							      : none;
 	const struct schema_key *const tables[] = {coding, own, locator_keys(kind), meaning, NULL};
 
@@ -702,7 +654,13 @@ void point_read(struct schema *schema, const struct yaml_node *name,
 		const struct yaml_node *node, const struct point_defaults *defaults,
 		const struct framing *framing, struct locator *locator, struct point *point)
 {
-	struct line line = {.point = point, .node = node, .base = defaults->base};
+	struct line line = {
+		.point = point,
+		.node = node,
+		.base = defaults->base,
+		.kind = defaults->kind,
+		.locator = locator,
+	};
 
 	*point = defaults->point;
 	point->locator = defaults->kind == DRIVER_MODBUS ? NULL : locator;
@@ -727,13 +685,17 @@ int point_override(struct point *point, const char *file, const struct yaml_node
 		LAST_KEY,
 	};
 	struct schema schema = {.file = file, .faults = faults};
-	struct line line = {.point = point, .node = node};
+	struct line line = {
+		.point = point,
+		.node = node,
+		.kind = point->locator ? DRIVER_TEXT : DRIVER_MODBUS,
+	};
 
 	schema_map(&schema, node, "a device's own point", keys, &line);
 	if (node->kind == YAML_MAP) {
 		check_values(&schema, &line);
 		check_number(&schema, &line);
-		check_write(&schema, &line);
+		writing_check(&schema, yaml_get(node, "write"), NULL, point);
 	}
 	return schema.error;
 }

@@ -138,7 +138,8 @@ static size_t frame_values(_unused_ const struct device_map *map, const struct p
 		struct reading *reading = &readings[found];
 
 		/* A counted frame may be shorter than the map's longest. */
-		if (points[i].locator->at + point_size(&points[i]) > n)
+		if (!point_is_read(&points[i]) ||
+		    points[i].locator->at + point_size(&points[i]) > n)
 			continue;
 		reading->point = i;
 		raw_decode(&points[i], unit + points[i].locator->at, &reading->value);

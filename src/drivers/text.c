@@ -316,6 +316,8 @@ static bool line_value(const struct device_map *map, const struct point *point,
 	if (map->framing.nmea && !is_sentence(locator->sentence, part_at(line, ",", 0)))
 		return false;
 	switch (locator->how) {
+	case LOCATE_NOWHERE:
+		return false;
 	case LOCATE_FIELD:
 		word = part_at(line, separator, field);
 		break;

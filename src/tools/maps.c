@@ -178,6 +178,9 @@ static void describe_text(const struct locator *locator, char cell[CELL_MAX])
 	case LOCATE_JSON:
 		snprintf(cell, CELL_MAX, "json %s", locator->key);
 		break;
+	case LOCATE_NOWHERE:
+		snprintf(cell, CELL_MAX, "only written");
+		break;
 	}
 }
 
@@ -192,7 +195,10 @@ static void describe_place(const struct device_map *map, const struct point *poi
 		describe_text(point->locator, cell);
 		return;
 	case DRIVER_FRAME:
-		snprintf(cell, CELL_MAX, "byte %u", point->locator->at);
+		if (point_is_read(point))
+			snprintf(cell, CELL_MAX, "byte %u", point->locator->at);
+		else
+			snprintf(cell, CELL_MAX, "only written");
 		break;
 	case DRIVER_OBIS:
 	case DRIVER_VEDIRECT:
@@ -214,8 +220,8 @@ static void describe(const struct device_map *map, const struct point *point,
 
 	snprintf(cells[0], CELL_MAX, "%s", point->name);
 	describe_place(map, point, cells[1]);
-	snprintf(cells[2], CELL_MAX, "%s%s", point_type_name(point, type),
-		 point->value_count ? ", named" : point->writable ? ", writable" : "");
+	snprintf(cells[2], CELL_MAX, "%s%s%s", point_type_name(point, type),
+		 point->value_count ? ", named" : "", point->writable ? ", writable" : "");
 	snprintf(cells[3], CELL_MAX, "%s", or_nothing(point->unit));
 	snprintf(cells[4], CELL_MAX, "%s%s", or_nothing(point->class),
 		 point->total ? " (total)" : "");
