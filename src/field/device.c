@@ -47,7 +47,7 @@ int device_init(struct device *device, const struct device_config *config, const
 	    !device->last || !device->points || !device->readings)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		device->due_us[i] = now_us;
+		device->due_us[i] = point_is_read(&config->points[i]) ? now_us : UINT64_MAX;
 	device->next_due_us = device->answered_us = now_us;
 	return 0;
 }
@@ -235,14 +235,16 @@ void device_rest(struct device *device, uint64_t now_us, uint64_t time_us, uint6
 
 	device->rest_us = later(device->rest_us, now_us + wait_us);
 	for (size_t i = 0; i < device->config->point_count; i++)
-		device->due_us[i] += shift_us;
-	device->next_due_us += shift_us;
+		if (device->due_us[i] != UINT64_MAX)
+			device->due_us[i] += shift_us;
+	if (device->next_due_us != UINT64_MAX)
+		device->next_due_us += shift_us;
 }
 
 static void make_all_due(struct device *device, uint64_t time_us)
 {
 	for (size_t i = 0; i < device->config->point_count; i++)
-		if (!device->split.refused[i])
+		if (!device->split.refused[i] && device->due_us[i] != UINT64_MAX)
 			device->due_us[i] = time_us;
 }
 

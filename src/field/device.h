@@ -30,7 +30,7 @@ struct device {
 	const struct driver *driver;
 	char *topic, *availability_topic;
 
-	uint64_t *due_us;     /* of each point */
+	uint64_t *due_us;     /* of each point; UINT64_MAX: it is never read */
 	uint64_t next_due_us; /* the first of them */
 	uint64_t rest_us;     /* CLOCK_MONOTONIC: not asked before */
 	struct split split;
