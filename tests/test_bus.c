@@ -271,7 +271,7 @@ static void test_trouble_is_published(void **state)
 	start(f);
 	run_until(f, status_is_published);
 	assert_non_null(strstr(f->status, "\"open\":false"));
-	assert_non_null(strstr(f->status, "\"trouble\":\"not there"));
+	assert_non_null(strstr(f->status, "\"trouble\":\"No such file or directory\""));
 }
 
 /* --- what real buses do --- */

@@ -191,7 +191,10 @@ static void test_no_port(void **state)
 	struct fixture *f = *state;
 
 	run(f, NULL, "/nowhere/port", f->map_file, NULL);
-	assert_non_null(strstr(f->output, "postbus read: /nowhere/port: not there"));
+	assert_non_null(strstr(f->output, "postbus read: /nowhere/port: No such file or directory\n"));
+	assert_int_equal(f->status, 1);
+	run(f, NULL, "/dev/null", f->map_file, NULL);
+	assert_non_null(strstr(f->output, "postbus read: /dev/null: no serial port\n"));
 	assert_int_equal(f->status, 1);
 	run(f, NULL, "nowhere", f->map_file, NULL);
 	assert_int_equal(f->status, 2);

@@ -81,16 +81,26 @@ int serial_open(const char *path, const struct bus_config *bus, struct serial **
 		char trouble[PORT_TROUBLE_MAX])
 {
 	_cleanup_(serial_closep) struct serial *serial = calloc(1, sizeof(*serial));
-	/* libserialport finds a port by the name that the kernel gave it, not by a link. */
-	_cleanup_free_ char *real = realpath(path, NULL);
+	_cleanup_free_ char *real = NULL;
 	enum sp_return rc;
 	int r;
 
 	if (!serial)
 		return -ENOMEM;
-	rc = sp_get_port_by_name(real ? real : path, &serial->port);
+	/* libserialport finds a port by the name that the kernel gave it, not by a link. */
+	real = realpath(path, NULL);
+	if (!real) {
+		r = -errno;
+		port_say(trouble, "%s", strerror(-r));
+		return r;
+	}
+	rc = sp_get_port_by_name(real, &serial->port);
+	if (rc == SP_ERR_ARG) {
+		port_say(trouble, "no serial port");
+		return -ENOTTY;
+	}
 	if (rc != SP_OK)
-		return serial_trouble(rc, real ? "no serial port" : "not there", trouble);
+		return serial_trouble(rc, "no serial port", trouble);
 	rc = sp_open(serial->port, SP_MODE_READ_WRITE);
 	if (rc != SP_OK)
 		return serial_trouble(rc, "can't open it", trouble);
