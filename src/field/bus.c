@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "field/bulletin.h"
 #include "field/opener.h"
 #include "field/plan.h"
 #include "field/schedule.h"
@@ -26,9 +27,6 @@ enum {
 	/* So many times in a row it is worth a line. */
 	BUSY_TOLD = 5,
 };
-
-#define STATUS_US (60 * USEC_PER_SEC)
-#define STATUS_FIRST_US USEC_PER_SEC
 
 /* MODBUS Application Protocol V1.1b3, section 7. */
 enum {
@@ -47,12 +45,12 @@ struct bus {
 	const struct conf *conf;
 	mapping_sink *sink;
 	void *sink_data;
-	char *status_topic;
 	struct device *devices;
 	struct schedule schedule;
 	struct opener *opener;
 	struct wire *wire; /* NULL: the port is not there */
-	sd_event_source *timer, *status_timer;
+	struct bulletin *bulletin;
+	sd_event_source *timer;
 	struct device *device; /* the one that is asked */
 	uint64_t asked_us;     /* since then */
 	uint64_t lost; /* times that the port was */
@@ -399,29 +397,9 @@ struct bus_stats bus_stats(const struct bus *bus)
 	return stats;
 }
 
-static int on_status(sd_event_source *source, _unused_ uint64_t time_us, void *data)
+static struct bus_stats stats_of(const void *bus)
 {
-	struct bus *bus = data;
-	const struct publish_conf *conf = &bus->conf->publish;
-	struct bus_stats stats = bus_stats(bus);
-	char body[2048];
-	struct text text = { .data = body, .size = sizeof(body) };
-	struct message message = {
-		.qos = conf->qos,
-		.retain = true,
-		.form = conf->time == TIME_ISO ? FORM_ISO_TIME : FORM_EPOCH_MS,
-		.topic = bus->status_topic,
-		.topic_length = strlen(bus->status_topic),
-	};
-
-	bus_stats_json(&stats, &text);
-	message.body = body;
-	message.body_length = text.length;
-	clock_stamp(&message);
-	if (!text.full)
-		bus->sink(bus->sink_data, &message);
-	sd_event_source_set_time(source, clock_monotonic_us() + STATUS_US);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return bus_stats(bus);
 }
 
 /* --- life --- */
@@ -446,6 +424,7 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 	    mapping_sink *sink, void *data, struct bus **result)
 {
 	_cleanup_(bus_freep) struct bus *bus = calloc(1, sizeof(*bus));
+	const struct bulletin_subject subject = {config->name, conf, stats_of, bus, sink, data};
 	uint64_t now_us = clock_monotonic_us();
 	int r;
 
@@ -456,17 +435,12 @@ int bus_new(sd_event *loop, const struct bus_config *config, const struct conf *
 	bus->conf = conf;
 	bus->sink = sink;
 	bus->sink_data = data;
-	if (asprintf(&bus->status_topic, "%s/status/bus/%s", conf->gateway, config->name) < 0) {
-		bus->status_topic = NULL;
-		return -ENOMEM;
-	}
 	r = add_devices(bus, now_us);
 	if (r == 0)
 		r = sd_event_add_time(loop, &bus->timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_timer,
 				      bus);
 	if (r >= 0)
-		r = sd_event_add_time(loop, &bus->status_timer, CLOCK_MONOTONIC,
-				      now_us + STATUS_FIRST_US, 0, on_status, bus);
+		r = bulletin_new(loop, &subject, &bus->bulletin);
 	if (r >= 0)
 		r = opener_new(loop, config, on_open, bus, &bus->opener);
 	if (r < 0)
@@ -480,14 +454,13 @@ void bus_free(struct bus *bus)
 	if (!bus)
 		return;
 	sd_event_source_disable_unref(bus->timer);
-	sd_event_source_disable_unref(bus->status_timer);
+	bulletin_free(bus->bulletin);
 	opener_free(bus->opener);
 	wire_free(bus->wire);
 	for (size_t i = 0; bus->devices && i < bus->config->device_count; i++)
 		device_done(&bus->devices[i]);
 	schedule_done(&bus->schedule);
 	free(bus->devices);
-	free(bus->status_topic);
 	sd_event_unref(bus->loop);
 	free(bus);
 }
