@@ -102,44 +102,6 @@ static void write_map(const char *name, const char *text)
 	assert_int_equal(stage_write(&stage, file, "%s", text), 0);
 }
 
-/* A gateway with one bus file for each wire; maps of the test's own stand in front. */
-static void start_gateway(const char *const *buses)
-{
-	_cleanup_free_ char *buses_directory = NULL;
-
-	assert_true(asprintf(&buses_directory, "%s/buses", stage.directory) > 0);
-	assert_int_equal(stage_start_broker(&stage), 0);
-	start_ear();
-	assert_int_equal(stage_write(&stage, "postbus.conf",
-				     "gateway = \"demo\";\n"
-				     "buses = \"%s\";\n"
-				     "maps = [ \"%s/maps\", \"%s\" ];\n"
-				     "broker: { host = \"127.0.0.1\"; port = %d; };\n"
-				     "publish: { qos = 1; clock_wait = \"0s\"; };\n"
-				     "spool: { directory = \"%s/spool\"; };\n",
-				     buses_directory, stage.directory, maps, stage.broker_port,
-				     stage.directory),
-			 0);
-	for (size_t i = 0; buses[i]; i++) {
-		char file[32];
-
-		open_wire(&wires[i]);
-		snprintf(file, sizeof(file), "buses/%zu.yaml", i);
-		assert_int_equal(stage_write(&stage, file, "bus: b%zu\nport: %s\n%s", i,
-					     wires[i].path, buses[i]),
-				 0);
-	}
-	assert_int_equal(stage_start_gateway(&stage), 0);
-}
-
-static void make_directory(const char *name)
-{
-	_cleanup_free_ char *path = NULL;
-
-	assert_true(asprintf(&path, "%s/%s", stage.directory, name) > 0);
-	assert_int_equal(mkdir(path, 0700), 0);
-}
-
 /* Takes what was published since, and says whether a line has both words in it. */
 static bool is_said(const char *topic, const char *word)
 {
@@ -181,6 +143,61 @@ static void wait_for(const char *topic, const char *word)
 		stage_show_log(&stage, "gateway.log");
 	}
 	assert_int_equal(r, 0);
+}
+
+/* Returns when it hears: what is retained is told to who has subscribed. */
+static void open_ear(void)
+{
+	char port[8];
+	char *argv[] = {"mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-r",
+			"-t", "demo/ear", "-m", "open", NULL};
+	pid_t mouth;
+	int status;
+
+	snprintf(port, sizeof(port), "%d", stage.broker_port);
+	mouth = stage_spawn(argv, STDOUT_FILENO);
+	assert_int_equal(waitpid(mouth, &status, 0), mouth);
+	assert_int_equal(status, 0);
+	start_ear();
+	wait_for("demo/ear", "open");
+}
+
+/* A gateway with one bus file for each wire; maps of the test's own stand in front. */
+static void start_gateway(const char *const *buses)
+{
+	_cleanup_free_ char *buses_directory = NULL;
+
+	assert_true(asprintf(&buses_directory, "%s/buses", stage.directory) > 0);
+	assert_int_equal(stage_start_broker(&stage), 0);
+	open_ear();
+	assert_int_equal(stage_write(&stage, "postbus.conf",
+				     "gateway = \"demo\";\n"
+				     "buses = \"%s\";\n"
+				     "maps = [ \"%s/maps\", \"%s\" ];\n"
+				     "broker: { host = \"127.0.0.1\"; port = %d; };\n"
+				     "publish: { qos = 1; clock_wait = \"0s\"; };\n"
+				     "spool: { directory = \"%s/spool\"; };\n",
+				     buses_directory, stage.directory, maps, stage.broker_port,
+				     stage.directory),
+			 0);
+	for (size_t i = 0; buses[i]; i++) {
+		char file[32];
+
+		open_wire(&wires[i]);
+		snprintf(file, sizeof(file), "buses/%zu.yaml", i);
+		assert_int_equal(stage_write(&stage, file, "bus: b%zu\nport: %s\n%s", i,
+					     wires[i].path, buses[i]),
+				 0);
+	}
+	assert_int_equal(stage_start_gateway(&stage), 0);
+}
+
+static void make_directory(const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+
+	assert_true(asprintf(&path, "%s/%s", stage.directory, name) > 0);
+	assert_int_equal(mkdir(path, 0700), 0);
 }
 
 static size_t count_said(const char *topic, const char *word)
@@ -265,6 +282,34 @@ static void frames_and_sentences(void **state)
 	wait_for("demo/gps ", "\"speed\":");
 	assert_true(is_said("demo/gps ", "\"latitude\":48.1173,\"longitude\":11.5166667"));
 	wait_for("demo/gps/availability", "online");
+	finish();
+}
+
+/* The state of their bus is published, as that of a bus whose devices are polled. */
+static void status_is_published(void **state)
+{
+	static const char *const buses[] = {
+		"devices:\n  - {name: air, map: pms5003, every: 1ms}\n",
+		"timeout: 100ms\nretries: 0\ndevices:\n"
+		"  - {name: co2, map: mh-z19, every: 100ms}\n",
+		NULL};
+
+	(void)state;
+	make_directory("buses");
+	make_directory("maps");
+	start_gateway(buses);
+	wait_for_ports(2);
+	speak(&wires[0], pms5003 + 7, 25);
+	speak(&wires[0], pms5003, sizeof(pms5003));
+	wait_for("demo/air ", "\"pm25\":8");
+	wait_for("demo/co2/availability", "offline");
+	wait_for("demo/status/bus/b0 ", "\"open\":true");
+	wait_for("demo/status/bus/b0 ", "\"answers\":1,\"timeouts\":0");
+	wait_for("demo/status/bus/b0 ", "\"devices\":1,\"offline\":0");
+	wait_for("demo/status/bus/b0 ", "\"line\":{\"framing\":0,");
+	wait_for("demo/status/bus/b0 ", "\"time\":");
+	wait_for("demo/status/bus/b1 ", "\"devices\":1,\"offline\":1");
+	wait_for("demo/status/bus/b1 ", "\"answers\":0,\"timeouts\":");
 	finish();
 }
 
@@ -473,7 +518,8 @@ static void meter_with_handshake(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		listener_test(frames_and_sentences), listener_test(every_is_the_most),
+		listener_test(frames_and_sentences), listener_test(status_is_published),
+		listener_test(every_is_the_most),
 		listener_test(silence_is_offline),   listener_test(unit_that_is_cut),
 		listener_test(asked_for_a_frame),    listener_test(asked_by_address),
 		listener_test(meter_with_handshake),

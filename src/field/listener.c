@@ -18,10 +18,14 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "field/bulletin.h"
+#include "field/collect.h"
 #include "field/device.h"
+#include "field/load.h"
 #include "field/opener.h"
 #include "field/plan.h"
 #include "field/port.h"
+#include "field/speech.h"
 #include "field/turn.h"
 
 #include <errno.h>
@@ -56,7 +60,10 @@ struct listener {
 	struct port *port;
 	struct turn *turn;
 	sd_event_source *port_source, *timer;
+	struct bulletin *bulletin;
 	enum listener_state state;
+	struct load load;
+	uint64_t lost; /* times that the port was */
 
 	struct device *device; /* the one that speaks, or is asked */
 	bool asked;            /* devices have to be */
@@ -64,12 +71,11 @@ struct listener {
 	bool acknowledged;
 	uint8_t frame[FRAME_MAX]; /* the request that is out */
 	size_t frame_length, echo_length;
-	uint8_t pending[2 * UNIT_MAX]; /* received and not yet taken to pieces */
-	size_t pending_length;
+	struct speech speech;
 	uint64_t sent_us, received_us, heard_us; /* last request, byte, unit with a value */
+	uint64_t end_us;       /* of the bytes that were sent last */
+	bool begun;            /* the answer to the request */
 	uint64_t deadline_us;
-	uint64_t refused[REPLY_STATUS_COUNT]; /* since the device was last heard */
-	uint64_t foreign;                     /* units without any of its points, since then */
 };
 
 static void step(struct listener *listener);
@@ -101,6 +107,7 @@ static void close_port(struct listener *listener, const char *why)
 	port_close(listener->port);
 	listener->port = NULL;
 	listener->state = LISTENER_CLOSED;
+	listener->lost++;
 	opener_lost(listener->opener, why);
 }
 
@@ -119,7 +126,7 @@ static void on_open(void *data, struct port *port)
 		close_port(listener, strerror(-r));
 		return;
 	}
-	listener->pending_length = 0;
+	speech_clear(&listener->speech);
 	listener->device = &listener->devices[0];
 	listener->device->reading_count = 0;
 	listener->state = listener->asked ? LISTENER_IDLE : LISTENER_LISTENING;
@@ -145,52 +152,21 @@ static void publish(struct listener *listener, uint64_t now_us)
 	device->reading_count = 0;
 }
 
-/* A point that was read is due again a period on, leaving out what was missed. */
-static void reschedule(struct device *device, size_t point, uint64_t now_us)
-{
-	uint64_t every_us = device->config->points[point].every_us;
-	uint64_t *due_us = &device->due_us[point];
-
-	*due_us += every_us;
-	if (*due_us <= now_us)
-		*due_us = now_us + every_us - (now_us - *due_us) % every_us;
-}
-
-static bool is_collected(const struct device *device, size_t point)
-{
-	for (size_t i = 0; i < device->reading_count; i++) {
-		if (device->readings[i].point == point)
-			return true;
-	}
-	return false;
-}
-
-/* Whether a point is due that has not come yet. */
-static bool is_incomplete(const struct device *device, uint64_t now_us)
-{
-	for (size_t i = 0; i < device->config->point_count; i++) {
-		if (device->due_us[i] <= now_us && !is_collected(device, i))
-			return true;
-	}
-	return false;
-}
-
 /* Keeps those values of a unit that are due. */
-static void collect(struct listener *listener, const struct reading *readings, size_t count,
-		    uint64_t now_us)
+static void collect(struct listener *listener, size_t count, uint64_t now_us)
 {
 	struct device *device = listener->device;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t point = readings[i].point;
+		const struct reading *reading = &listener->speech.readings[i];
 
-		if (device->due_us[point] > now_us)
+		if (device->due_us[reading->point] > now_us)
 			continue;
-		if (is_collected(device, point))
+		if (collect_has(device, reading->point))
 			publish(listener, now_us);
-		device_note(device, &readings[i], now_us);
+		device_note(device, reading, now_us);
 		if (!listener->asked)
-			reschedule(device, point, now_us);
+			collect_again(device, reading->point, now_us);
 	}
 }
 
@@ -203,30 +179,12 @@ static void device_is_heard(struct listener *listener, uint64_t now_us)
 
 	device->counters.answers++;
 	listener->heard_us = now_us;
-	memset(listener->refused, 0, sizeof(listener->refused));
-	listener->foreign = 0;
+	speech_understood(&listener->speech);
 	if (!device_answered(device, now_us, now_us))
 		return;
 	if (before == DEVICE_OFFLINE)
 		log_about(LOG_NOTICE, subject(listener), "speaks again");
 	announce(listener);
-}
-
-/* "garbage 312, checksum 4", or that nothing came at all: what is wrong with the cable. */
-static void describe_refused(const struct listener *listener, char *text, size_t size)
-{
-	size_t used = 0;
-
-	snprintf(text, size, "nothing came");
-	if (listener->foreign)
-		used = (size_t)snprintf(text, size, "without its points %" PRIu64,
-					listener->foreign);
-	for (unsigned i = 0; i < REPLY_STATUS_COUNT && used < size; i++) {
-		if (listener->refused[i])
-			used += (size_t)snprintf(text + used, size - used, "%s%s %" PRIu64,
-						 used ? ", " : "", reply_status_name(i),
-						 listener->refused[i]);
-	}
 }
 
 static void device_is_silent(struct listener *listener)
@@ -237,7 +195,7 @@ static void device_is_silent(struct listener *listener)
 				    : device->config->map->framing.silence_us;
 	char duration[32], refused[160];
 
-	describe_refused(listener, refused, sizeof(refused));
+	speech_describe(&listener->speech, refused, sizeof(refused));
 	log_about(LOG_WARNING, subject(listener), "%s %s (%s)",
 		  asked ? "no answer in" : "no value for",
 		  format_duration(silence_us, duration, sizeof(duration)), refused);
@@ -250,9 +208,7 @@ static void finish_poll(struct listener *listener, uint64_t now_us)
 	struct device *device = listener->device;
 
 	publish(listener, now_us);
-	for (size_t i = 0; i < device->config->point_count; i++)
-		if (device->due_us[i] <= now_us)
-			reschedule(device, i, now_us);
+	collect_all_again(device, now_us);
 	listener->attempts = 0;
 	listener->state = LISTENER_IDLE;
 }
@@ -262,8 +218,7 @@ static void finish_poll(struct listener *listener, uint64_t now_us)
 static bool send_bytes(struct listener *listener, size_t n)
 {
 	const struct bus_config *config = listener->config;
-	uint64_t end_us;
-	int r = turn_send(listener->turn, listener->frame, n, &end_us);
+	int r = turn_send(listener->turn, listener->frame, n, &listener->end_us);
 
 	if (r < 0) {
 		close_port(listener, strerror(-r));
@@ -271,7 +226,8 @@ static bool send_bytes(struct listener *listener, size_t n)
 	}
 	listener->frame_length = n;
 	listener->echo_length = config->echo ? n : 0;
-	listener->deadline_us = end_us + config->timeout_us;
+	listener->deadline_us = listener->end_us + config->timeout_us;
+	load_add(&listener->load, config, n, clock_monotonic_us());
 	return true;
 }
 
@@ -281,8 +237,9 @@ static void send_request(struct listener *listener)
 	size_t n = listener->device->driver->ask(config->map, config->address, listener->frame);
 
 	port_drain(listener->port);
-	listener->pending_length = 0;
+	speech_clear(&listener->speech);
 	listener->acknowledged = false;
+	listener->begun = false;
 	listener->device->reading_count = 0;
 	if (!send_bytes(listener, n))
 		return;
@@ -300,100 +257,60 @@ static void acknowledge(struct listener *listener)
 
 	if (!listener->asked || listener->acknowledged || !device->driver->acknowledge)
 		return;
-	n = device->driver->acknowledge(device->config->map, listener->pending,
-					listener->pending_length, listener->frame);
+	n = device->driver->acknowledge(device->config->map, listener->speech.bytes,
+					listener->speech.length, listener->frame);
 	if (n)
 		listener->acknowledged = send_bytes(listener, n);
 }
 
 /* --- receiving --- */
 
-static void take_unit(struct listener *listener, const struct chunk *chunk,
-		      struct reading *readings)
-{
-	const struct device *device = listener->device;
-	const struct device_config *config = device->config;
-	uint64_t now_us = clock_monotonic_us();
-	size_t count = device->driver->values(config->map, config->points, config->point_count,
-					      chunk->unit, chunk->length, readings);
-
-	if (!count) {
-		listener->foreign += chunk->length > 0;
-		return;
-	}
-	device_is_heard(listener, now_us);
-	collect(listener, readings, count, now_us);
-}
-
-static void count_refused(struct listener *listener, enum reply_status status)
-{
-	listener->device->counters.refused[status]++;
-	listener->refused[status]++;
-}
-
-/* Takes all whole units off what is pending; a unit that was cut leaves its first byte. */
+/* Takes all whole units off what is pending. */
 static void take_pending(struct listener *listener, bool cut)
 {
-	const struct device *device = listener->device;
-	const struct device_config *config = device->config;
-	_cleanup_free_ struct reading *readings =
-		calloc(config->point_count, sizeof(*readings));
-	size_t used = 0;
+	size_t count;
 
-	while (readings && used < listener->pending_length) {
-		struct chunk chunk = device->driver->next(config->map, config->address,
-							  listener->pending + used,
-							  listener->pending_length - used);
+	while (speech_next(&listener->speech, listener->device, cut, &count)) {
+		uint64_t now_us = clock_monotonic_us();
 
-		if (chunk.status == REPLY_OK)
-			take_unit(listener, &chunk, readings);
-		else if (chunk.status != REPLY_MORE)
-			count_refused(listener, chunk.status);
-		else if (cut)
-			chunk.used = 1;
-		else
-			break;
-		used += chunk.used;
+		if (!count)
+			continue;
+		device_is_heard(listener, now_us);
+		collect(listener, count, now_us);
 	}
-	listener->pending_length -= used;
-	memmove(listener->pending, listener->pending + used, listener->pending_length);
 }
 
-/* Takes our own bytes off where the adapter echoes them; false: they are not all there. */
-static bool strip_echo(struct listener *listener)
+/* How long the device took to begin its answer. */
+static void note_latency(struct listener *listener)
 {
-	size_t n = listener->echo_length;
+	uint64_t now_us = listener->received_us, end_us = listener->end_us;
 
-	if (!n)
-		return true;
-	if (listener->pending_length < n)
-		return false;
-	listener->echo_length = 0;
-	if (memcmp(listener->pending, listener->frame, n))
-		return true;
-	listener->pending_length -= n;
-	memmove(listener->pending, listener->pending + n, listener->pending_length);
-	return true;
+	if (!listener->asked || listener->begun || !listener->speech.length)
+		return;
+	listener->begun = true;
+	latency_add(&listener->device->counters.latency, now_us > end_us ? now_us - end_us : 0);
 }
 
 static void take_received(struct listener *listener)
 {
 	uint64_t now_us = listener->received_us;
 
-	if (!strip_echo(listener))
+	if (!speech_strip(&listener->speech, listener->frame, listener->echo_length))
 		return;
+	listener->echo_length = 0;
+	note_latency(listener);
 	acknowledge(listener);
 	if (listener->state == LISTENER_CLOSED)
 		return;
 	take_pending(listener, false);
-	if (!is_incomplete(listener->device, now_us)) {
+	if (collect_is_complete(listener->device, now_us)) {
 		if (listener->asked)
 			finish_poll(listener, now_us);
 		else
 			publish(listener, now_us);
 	} else if (listener->asked) {
 		/* It has begun: it may take its time, and must not stop in between. */
-		if (listener->pending_length)
+		if (listener->speech.length)
 			listener->deadline_us = now_us + CUT_US;
 		else if (listener->device->reading_count)
 			listener->deadline_us = now_us + PAUSE_US;
@@ -404,9 +321,7 @@ static void take_received(struct listener *listener)
 
 static void receive(struct listener *listener)
 {
-	uint8_t *room = listener->pending + listener->pending_length;
-	ssize_t n = port_read(listener->port, room,
-			      sizeof(listener->pending) - listener->pending_length);
+	ssize_t n = speech_receive(&listener->speech, listener->port);
 
 	if (n < 0) {
 		close_port(listener, n == -EIO ? "the port is gone" : strerror((int)-n));
@@ -415,12 +330,14 @@ static void receive(struct listener *listener)
 	if (n == 0)
 		return;
 	listener->received_us = clock_monotonic_us();
+	load_add(&listener->load, listener->config, (size_t)n, listener->received_us);
 	if (listener->state == LISTENER_QUIET)
 		listener->deadline_us = listener->received_us + listener->config->timeout_us;
+	/* Where nobody was asked, nobody is listened to. */
 	if (listener->state == LISTENER_QUIET || listener->state == LISTENER_IDLE)
-		return; /* nobody was asked */
-	listener->pending_length += (size_t)n;
-	take_received(listener);
+		speech_clear(&listener->speech);
+	else
+		take_received(listener);
 }
 
 static int on_port(_unused_ sd_event_source *source, _unused_ int fd, uint32_t events,
@@ -463,8 +380,8 @@ static void step_listening(struct listener *listener)
 	struct device *device = listener->device;
 	uint64_t now_us = clock_monotonic_us(), wake_us = silent_at_us(listener);
 
-	if (listener->pending_length && now_us >= listener->received_us + CUT_US) {
-		count_refused(listener, REPLY_LENGTH);
+	if (listener->speech.length && now_us >= listener->received_us + CUT_US) {
+		speech_refuse(&listener->speech, device, REPLY_LENGTH);
 		take_pending(listener, true);
 	}
 	if (device->reading_count && now_us >= listener->received_us + PAUSE_US)
@@ -472,22 +389,12 @@ static void step_listening(struct listener *listener)
 	check_silence(listener);
 	if (device->state == DEVICE_OFFLINE)
 		wake_us = UINT64_MAX;
-	if (listener->pending_length && wake_us > listener->received_us + CUT_US)
+	if (listener->speech.length && wake_us > listener->received_us + CUT_US)
 		wake_us = listener->received_us + CUT_US;
 	if (device->reading_count && wake_us > listener->received_us + PAUSE_US)
 		wake_us = listener->received_us + PAUSE_US;
 	if (wake_us != UINT64_MAX)
 		wake_at(listener, wake_us);
-}
-
-static uint64_t first_due_us(const struct device *device)
-{
-	uint64_t due_us = UINT64_MAX;
-
-	for (size_t i = 0; i < device->config->point_count; i++)
-		if (device->due_us[i] < due_us)
-			due_us = device->due_us[i];
-	return due_us;
 }
 
 /* Asks the device that is due first, if it is. */
@@ -496,7 +403,7 @@ static void step_idle(struct listener *listener)
 	uint64_t due_us = UINT64_MAX;
 
 	for (size_t i = 0; i < listener->config->device_count; i++) {
-		uint64_t device_due = first_due_us(&listener->devices[i]);
+		uint64_t device_due = collect_first_due_us(&listener->devices[i]);
 
 		if (device_due >= due_us)
 			continue;
@@ -518,8 +425,8 @@ static void wait_over(struct listener *listener)
 		finish_poll(listener, now_us);
 		return;
 	}
-	if (listener->pending_length)
-		count_refused(listener, REPLY_LENGTH);
+	if (listener->speech.length)
+		speech_refuse(&listener->speech, device, REPLY_LENGTH);
 	else
 		device->counters.timeouts++;
 	if (device->state != DEVICE_OFFLINE &&
@@ -574,12 +481,50 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
 	return 0;
 }
 
+/* --- what is told of it --- */
+
+const struct device *listener_devices(const struct listener *listener)
+{
+	return listener->devices;
+}
+
+struct bus_stats listener_stats(const struct listener *listener)
+{
+	const struct bus_config *config = listener->config;
+	struct bus_stats stats = {
+		.name = config->name,
+		.port = config->port,
+		.open = listener->port != NULL,
+		.trouble = opener_trouble(listener->opener),
+		.devices = config->device_count,
+		.load = load_share(&listener->load, clock_monotonic_us()),
+		.stretch = 1,
+		.lost = listener->lost,
+	};
+
+	if (listener->port)
+		stats.line = port_line_errors(listener->port);
+	for (size_t i = 0; i < stats.devices; i++) {
+		stats.offline += listener->devices[i].state == DEVICE_OFFLINE;
+		counters_add(&stats.counters, &listener->devices[i].counters);
+	}
+	return stats;
+}
+
+static struct bus_stats stats_of(const void *listener)
+{
+	return listener_stats(listener);
+}
+
 /* --- life --- */
 
 int listener_new(sd_event *loop, const struct bus_config *config, const struct conf *conf,
 		 mapping_sink *sink, void *data, struct listener **result)
 {
 	_cleanup_(listener_freep) struct listener *listener = calloc(1, sizeof(*listener));
+	const struct bulletin_subject subject = {
+		config->name, conf, stats_of, listener, sink, data,
+	};
 	uint64_t now_us = clock_monotonic_us();
 	int r;
 
@@ -592,6 +537,7 @@ int listener_new(sd_event *loop, const struct bus_config *config, const struct c
 	listener->sink_data = data;
 	listener->asked = config->devices[0].map->framing.request.count > 0;
 	listener->heard_us = now_us;
+	load_init(&listener->load, now_us);
 	listener->devices = calloc(config->device_count, sizeof(*listener->devices));
 	if (!listener->devices)
 		return -ENOMEM;
@@ -603,6 +549,10 @@ int listener_new(sd_event *loop, const struct bus_config *config, const struct c
 	}
 	listener->device = &listener->devices[0];
 	r = sd_event_add_time(loop, &listener->timer, CLOCK_MONOTONIC, 0, 1, on_timer, listener);
+	if (r >= 0)
+		r = bulletin_new(loop, &subject, &listener->bulletin);
+	if (r >= 0)
+		r = speech_init(&listener->speech, config);
 	if (r >= 0)
 		r = opener_new(loop, config, on_open, listener, &listener->opener);
 	if (r < 0)
@@ -617,33 +567,14 @@ void listener_free(struct listener *listener)
 		return;
 	sd_event_source_disable_unref(listener->port_source);
 	sd_event_source_disable_unref(listener->timer);
+	bulletin_free(listener->bulletin);
 	opener_free(listener->opener);
 	turn_free(listener->turn);
 	port_close(listener->port);
 	for (size_t i = 0; listener->devices && i < listener->config->device_count; i++)
 		device_done(&listener->devices[i]);
 	free(listener->devices);
+	speech_done(&listener->speech);
 	sd_event_unref(listener->loop);
 	free(listener);
-}
-
-const struct device *listener_devices(const struct listener *listener)
-{
-	return listener->devices;
-}
-
-struct bus_stats listener_stats(const struct listener *listener)
-{
-	struct bus_stats stats = {
-		.name = listener->config->name, .port = listener->config->port,
-		.open = listener->port, .trouble = opener_trouble(listener->opener),
-		.devices = listener->config->device_count,
-		.stretch = 1,
-	};
-
-	for (size_t i = 0; i < stats.devices; i++) {
-		stats.offline += listener->devices[i].state == DEVICE_OFFLINE;
-		counters_add(&stats.counters, &listener->devices[i].counters);
-	}
-	return stats;
 }
