@@ -41,14 +41,16 @@ void phrase_free(struct phrase *phrase)
 
 bool writing_is_action(const struct point *point)
 {
-	return point->write_pulse_us > 0;
+	const struct phrase *phrase = point->locator ? point->locator->phrase : NULL;
+
+	return point->write_pulse_us || (phrase && !template_has(&phrase->command, FILL_VALUE));
 }
 
 /* A pulse that is set and cleared by us may be set twice: it is cleared once. */
 bool writing_is_repeatable(const struct point *point)
 {
-	if (writing_is_action(point))
-		return !point->write_flash.unit_us;
+	if (point->write_pulse_us && !point->write_flash.unit_us)
+		return true;
 	return point->write_on_crash == ON_CRASH_REPEAT;
 }
 
@@ -195,20 +197,6 @@ static const struct schema_key *keys_of(const struct reading_write *reading)
 	return reading->phrase ? of_stream : of_device;
 }
 
-/* Whose effect is not the same each time is not repeated. */
-static enum on_crash default_on_crash(const struct reading_write *reading)
-{
-	const struct phrase *phrase =
-		reading->phrase			 ? reading->phrase
-		: reading->point->locator	 ? reading->point->locator->phrase
-						 : NULL;
-
-	if (writing_is_action(reading->point))
-		return ON_CRASH_REPORT;
-	return phrase && !template_has(&phrase->command, FILL_VALUE) ? ON_CRASH_REPORT
-								     : ON_CRASH_REPEAT;
-}
-
 void writing_read(struct schema *schema, const struct yaml_node *node, enum driver_kind kind,
 		  struct locator *locator, struct point *point)
 {
@@ -226,8 +214,10 @@ void writing_read(struct schema *schema, const struct yaml_node *node, enum driv
 		}
 	}
 	schema_map(schema, node, "write", keys_of(&reading), &reading);
+	/* Whose effect is not the same each time is not repeated. */
 	if (!point->has_write_on_crash)
-		point->write_on_crash = default_on_crash(&reading);
+		point->write_on_crash =
+			writing_is_action(point) ? ON_CRASH_REPORT : ON_CRASH_REPEAT;
 }
 
 /* --- what can only be checked when the line is whole --- */

@@ -36,5 +36,5 @@ void writing_range(const struct point *point, double *least, double *most);
 /* Whether writing it twice does the same as writing it once: nothing else is ever repeated. */
 bool writing_is_repeatable(const struct point *point);
 
-/* Whether it is an action, such as a pulse: `on` is all that can be written. */
+/* Whether it is an action, a pulse or a command without a value: it only takes `on`. */
 bool writing_is_action(const struct point *point);
