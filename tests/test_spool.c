@@ -239,6 +239,124 @@ static void checkpoints_hold_what_is_given_up(void **state)
 	assert_int_equal(checkpoint_decode(&copy, bytes, n), -EBADMSG);
 }
 
+/* --- notes --- */
+
+static void assert_note(uint64_t key, const char *bytes)
+{
+	const struct note *note = notes_find(spool_notes(spool), RECORD_COMMAND, key);
+
+	if (!bytes) {
+		assert_null(note);
+		return;
+	}
+	assert_non_null(note);
+	assert_int_equal(note->length, strlen(bytes));
+	assert_memory_equal(note->bytes, bytes, note->length);
+}
+
+static void note(uint64_t key, const char *bytes)
+{
+	assert_int_equal(spool_note(spool, RECORD_COMMAND, key, bytes, strlen(bytes), true), 0);
+}
+
+/* The last that was said counts: after a crash, after a close, and behind many messages. */
+static void notes_are_carried_on(void **state)
+{
+	uint64_t seq;
+
+	(void)state;
+	open_spool();
+	note(1, "received");
+	note(2, "a");
+	note(1, "done");
+	note(3, "b");
+	note(2, "");
+	assert_int_equal(spool_note(spool, RECORD_SUBSCRIBED, 1, "c", 1, false), 0);
+	commit();
+	for (unsigned i = 0; i < 3; i++) {
+		crash();
+		assert_note(1, "done");
+		assert_note(2, NULL);
+		assert_note(3, "b");
+		assert_int_equal(spool_notes(spool)->count, 3);
+		assert_int_equal(notes_find(spool_notes(spool), RECORD_SUBSCRIBED, 1)->bytes[0],
+				 'c');
+		/* Checkpoints take the place of what was noted. */
+		for (unsigned n = 0; n < 3000; n++) {
+			seq = append(n);
+			spool_finished(spool, seq);
+			if (n % 100 == 0)
+				commit();
+		}
+		commit();
+	}
+	assert_int_equal(spool_close(spool), 0);
+	open_spool();
+	assert_note(1, "done");
+	note(1, "");
+	commit();
+	crash();
+	assert_note(1, NULL);
+}
+
+static void notes_are_bounded(void **state)
+{
+	static const char bytes[NOTE_MAX_BYTES + 1];
+	uint64_t count = 0;
+	int r;
+
+	(void)state;
+	open_spool();
+	assert_int_equal(spool_note(spool, RECORD_COMMAND, 1, bytes, sizeof(bytes), true),
+			 -EMSGSIZE);
+	do {
+		r = spool_note(spool, RECORD_COMMAND, ++count, bytes, 1000, true);
+	} while (r == 0);
+	assert_int_equal(r, -ENOSPC);
+	assert_in_range(count, 20, 30);
+	assert_true(spool_notes(spool)->size <= NOTES_MAX_SIZE);
+	/* With all flights and ranges there may be, it is still a record. */
+	for (unsigned i = 0; i < 100; i++) {
+		spool_finished(spool, append(i));
+		commit();
+	}
+	crash();
+	assert_int_equal(spool_notes(spool)->count, count - 1);
+}
+
+/* What a checkpoint says of notes is not believed beyond its own bytes. */
+static void damaged_notes_are_refused(void **state)
+{
+	struct notes notes = { 0 }, read = { 0 };
+	uint8_t bytes[128];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(notes_set(&notes, RECORD_COMMAND, 7, "abc", 3), 0);
+	assert_int_equal(notes_set(&notes, RECORD_SUBSCRIBED, 7, "de", 2), 0);
+	n = notes.size;
+	assert_in_range(n, 1, sizeof(bytes));
+	notes_encode(&notes, bytes);
+	assert_int_equal(notes_decode(&read, bytes, n), 0);
+	assert_int_equal(read.count, 2);
+	assert_int_equal(read.size, n);
+	assert_int_equal(notes_decode(&read, bytes, n - 1), -EBADMSG);
+	assert_int_equal(notes_decode(&read, bytes, 24), 0);
+	assert_int_equal(notes_decode(&read, bytes, 20), -EBADMSG);
+	bytes[10] = 200;
+	assert_int_equal(notes_decode(&read, bytes, n), -EBADMSG);
+	bytes[10] = 0;
+	assert_int_equal(notes_decode(&read, bytes, n), -EBADMSG);
+	/* The same one twice. */
+	bytes[10] = 3;
+	bytes[24 + 8] = RECORD_COMMAND;
+	assert_int_equal(notes_decode(&read, bytes, n), -EBADMSG);
+	assert_int_equal(notes_decode(&read, bytes, 0), 0);
+	assert_int_equal(read.count, 0);
+	notes_done(&notes);
+	notes_done(&read);
+}
+
 static void numbers_are_never_used_again(void **state)
 {
 	uint64_t first, last;
@@ -624,6 +742,9 @@ int main(void)
 		spool_test(what_is_given_up_flies_on),
 		cmocka_unit_test(checkpoints_hold_what_is_given_up),
 		spool_test(numbers_are_never_used_again),
+		spool_test(notes_are_carried_on),
+		spool_test(notes_are_bounded),
+		spool_test(damaged_notes_are_refused),
 		spool_test(torn_tail_is_cut_off),
 		spool_test(flipped_bit_costs_one_message),
 		spool_test(acknowledged_is_not_dropped_too),

@@ -536,6 +536,30 @@ static void a_newer_version_is_refused_and_not_touched(_unused_ void **state)
 	assert_int_equal(checksum(), before);
 }
 
+/* It knows of no notes, and is as this one in all else. */
+static void the_version_before_is_read(_unused_ void **state)
+{
+	uint8_t bytes[SEGMENT_HEADER_SIZE];
+	uint64_t before;
+
+	make_segments();
+	before = checksum();
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = open_file(i);
+
+		assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+		put_u32(bytes + 8, SEGMENT_VERSION - 1);
+		put_u64(bytes + 56, XXH3_64bits(bytes, 56));
+		assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+		close(fd);
+	}
+	assert_int_not_equal(checksum(), before);
+	open_spool();
+	assert_int_equal(spool_state(spool).damaged_files, 0);
+	assert_true(spool_sums(spool).waiting > 0);
+	assert_int_equal(spool_sums(spool).damaged, 0);
+}
+
 static void a_second_process_is_refused(_unused_ void **state)
 {
 	int status;
@@ -722,6 +746,7 @@ int main(void)
 		damage_test(a_truncated_segment_costs_what_is_cut_off),
 		damage_test(a_full_spool_whose_last_segment_is_cut_drains),
 		damage_test(a_newer_version_is_refused_and_not_touched),
+		damage_test(the_version_before_is_read),
 		damage_test(numbers_that_a_head_tells_of_are_given_out),
 		damage_test(a_copy_of_a_segment_is_put_aside),
 		damage_test(a_second_process_is_refused),

@@ -10,10 +10,11 @@
  *    0 next_seq 8 · 8 reserved_seq 8 · 16 oldest_seq 8
  *   24 taken 8 · 32 acked 8 · 40 refused 8
  *   48 last_mid 2 · 50 (zero) 2 · 52 number of reasons 4 · 56 boot_id 16
- *   72 number of ranges 4 · 76 number of flights 4 · 80 number of boots 4 · 84 (zero) 4
+ *   72 number of ranges 4 · 76 number of flights 4 · 80 number of boots 4 · 84 bytes of notes 4
  *   88 for each reason: given up so far 8, and the loss that is not told yet
  *      ranges: from 8, to 8 · flights
  *      boots: number 4, synced 4, offset_ms 8, first_seq 8, base_us 8, last_us 8
+ *      notes, as notes.c has them
  */
 enum {
 	HEAD_SIZE = 88,
@@ -25,7 +26,8 @@ enum {
 size_t checkpoint_size(const struct ledger *ledger)
 {
 	return HEAD_SIZE + LOSS_WHY_COUNT * REASON_SIZE + ledger->range_count * RANGE_SIZE +
-	       ledger->flight_count * FLIGHT_ENCODED_SIZE + ledger->boots.count * BOOT_SIZE;
+	       ledger->flight_count * FLIGHT_ENCODED_SIZE + ledger->boots.count * BOOT_SIZE +
+	       ledger->notes.size;
 }
 
 static void encode_boot(const struct boot *boot, uint8_t *bytes)
@@ -54,6 +56,7 @@ void checkpoint_encode(const struct ledger *ledger, uint8_t *bytes)
 	put_u32(bytes + 72, ledger->range_count);
 	put_u32(bytes + 76, ledger->flight_count);
 	put_u32(bytes + 80, ledger->boots.count);
+	put_u32(bytes + 84, ledger->notes.size);
 	bytes += HEAD_SIZE;
 	for (size_t i = 0; i < LOSS_WHY_COUNT; i++, bytes += REASON_SIZE) {
 		put_u64(bytes, ledger->given_up[i]);
@@ -67,12 +70,13 @@ void checkpoint_encode(const struct ledger *ledger, uint8_t *bytes)
 		flight_encode(&ledger_flights(ledger)[i], bytes);
 	for (size_t i = 0; i < ledger->boots.count; i++, bytes += BOOT_SIZE)
 		encode_boot(&ledger->boots.list[i], bytes);
+	notes_encode(&ledger->notes, bytes);
 }
 
 /* What is read is taken from the front. */
 struct input {
 	const uint8_t *bytes;
-	uint32_t reasons, ranges, flights, boots;
+	uint32_t reasons, ranges, flights, boots, notes;
 };
 
 static int decode_reasons(struct ledger *ledger, struct input *in)
@@ -151,14 +155,14 @@ static int decode_counts(const uint8_t *bytes, size_t n, struct input *in)
 	*in = (struct input){
 		.bytes = bytes + HEAD_SIZE, .reasons = get_u32(bytes + 52),
 		.ranges = get_u32(bytes + 72), .flights = get_u32(bytes + 76),
-		.boots = get_u32(bytes + 80),
+		.boots = get_u32(bytes + 80), .notes = get_u32(bytes + 84),
 	};
 	if (in->reasons > LOSS_WHY_COUNT || in->ranges > n || in->flights > n ||
-	    in->boots > n ||
+	    in->boots > n || in->notes > n ||
 	    n != HEAD_SIZE + (size_t)in->reasons * REASON_SIZE +
 			    (size_t)in->ranges * RANGE_SIZE +
 			    (size_t)in->flights * FLIGHT_ENCODED_SIZE +
-			    (size_t)in->boots * BOOT_SIZE)
+			    (size_t)in->boots * BOOT_SIZE + in->notes)
 		return -EBADMSG;
 	return 0;
 }
@@ -189,6 +193,8 @@ int checkpoint_decode(struct ledger *ledger, const uint8_t *bytes, size_t n)
 		r = decode_flights(&new, &in);
 	if (r == 0)
 		r = decode_boots(&new, bytes + 56, &in);
+	if (r == 0)
+		r = notes_decode(&new.notes, in.bytes, in.notes);
 	if (r == 0 && ledger_sums(&new).waiting != ledger_waiting(&new, 0, UINT64_MAX))
 		r = -EBADMSG;
 	if (r < 0)

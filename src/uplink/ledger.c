@@ -30,6 +30,7 @@ void ledger_init(struct ledger *ledger)
 void ledger_done(struct ledger *ledger)
 {
 	boots_done(&ledger->boots);
+	notes_done(&ledger->notes);
 	free(ledger->ranges);
 	free(ledger->flights);
 	ledger_init(ledger);

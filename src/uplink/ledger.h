@@ -3,6 +3,7 @@
 #pragma once
 
 #include "uplink/boots.h"
+#include "uplink/notes.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,6 +75,7 @@ struct ledger {
 	uint64_t given_up[LOSS_WHY_COUNT];
 	uint16_t last_mid;
 	struct boots boots;
+	struct notes notes;
 	struct loss losses[LOSS_WHY_COUNT];
 	struct range *ranges; /* finished, above oldest_seq, in order, apart from each other */
 	size_t range_count, range_room;

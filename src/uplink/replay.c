@@ -166,6 +166,10 @@ int replay_record(struct ledger *ledger, const struct record *record)
 		return replay_boot(ledger, record);
 	case RECORD_CLOCK:
 		return replay_clock(ledger, record);
+	case RECORD_COMMAND:
+	case RECORD_SUBSCRIBED:
+		return notes_set(&ledger->notes, record->type, record->seq, record->body,
+				 record->length);
 	case RECORD_PAD:
 		return 0;
 	}

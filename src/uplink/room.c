@@ -142,7 +142,8 @@ int spool_make_room(struct spool *spool, size_t size, bool for_message)
 	if (may_rotate(spool))
 		return spool_rotate(spool, false);
 	if (may_start_over(spool) &&
-	    (spool->restart || journal->end - journal->written >= START_OVER_AT))
+	    (spool->restart || journal->end - journal->written >=
+			       START_OVER_AT + 2 * spool->ledger.notes.size))
 		return spool_start_over(spool);
 	if (spool->restart)
 		return spool_rotate(spool, false);

@@ -80,7 +80,8 @@ int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 	if (get_u64(bytes + 56) != XXH3_64bits(bytes, 56))
 		return -EBADMSG;
 	header->version = get_u32(bytes + 8);
-	if (header->version != SEGMENT_VERSION)
+	if (header->version < SEGMENT_VERSION_OLDEST ||
+	    header->version > SEGMENT_VERSION)
 		return -EPROTONOSUPPORT;
 	header->size = get_u32(bytes + 12);
 	header->id = get_u64(bytes + 16);
@@ -146,7 +147,7 @@ ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t
 	if (n < RECORD_HEADER_SIZE)
 		return 0;
 	size = record_look(bytes, &found);
-	if (found.type < RECORD_CHECKPOINT || found.type > RECORD_PAD ||
+	if (found.type < RECORD_CHECKPOINT || found.type > RECORD_SUBSCRIBED ||
 	    found.length > RECORD_MAX_BODY)
 		return -EBADMSG;
 	if (n < size)

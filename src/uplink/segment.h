@@ -12,7 +12,7 @@
  * it is made and used again for good. It begins with a header:
  *
  *    0  magic       8  "PBSPOOL" and a zero
- *    8  version     4  2
+ *    8  version     4  3 (2: as 3, without notes)
  *   12  size        4  of the file, in bytes
  *   16  id          8  grows, by random steps, each time any segment of the spool is begun
  *   24  first_seq   8  sequence number that the first message in it has or would have
@@ -34,10 +34,11 @@
  * of its segment, but not with all that came behind, is not given out again.
  */
 enum {
-	SEGMENT_VERSION = 2,
+	SEGMENT_VERSION = 3,
+	SEGMENT_VERSION_OLDEST = 2, /* that is read */
 	SEGMENT_HEADER_SIZE = 64,
 	RECORD_HEADER_SIZE = 20,
-	RECORD_MAX_BODY = 64 * 1024,
+	RECORD_MAX_BODY = 96 * 1024,
 	SPOOL_ID_SIZE = 16,
 };
 
@@ -54,6 +55,8 @@ enum record_type {
 	RECORD_CLOCK = 10,   /* the wall clock is right from here on in this boot */
 	RECORD_LEFT_OUT = 11, /* messages that were refused are not kept any more */
 	RECORD_PAD = 12,      /* nothing: the next one begins with a page of its own */
+	RECORD_COMMAND = 13,  /* a note (notes.h), seq its key: what is known of a command */
+	RECORD_SUBSCRIBED = 14, /* likewise: what the broker's session is subscribed to */
 };
 
 struct segment_header {

@@ -31,7 +31,7 @@ enum { RECORD_LOSS_US = 10 * 1000 * 1000 };
 /* --- records --- */
 
 void spool_record(struct spool *spool, enum record_type type, uint64_t seq,
-		  const uint8_t *bytes, size_t length)
+		  const void *bytes, size_t length)
 {
 	const struct piece body = { bytes, length };
 
@@ -180,6 +180,28 @@ int spool_append_loss(struct spool *spool, struct message *message)
 	if (r == 0)
 		spool->ledger.losses[why] = (struct loss){ .why = why };
 	return r;
+}
+
+int spool_note(struct spool *spool, enum record_type type, uint64_t key, const void *bytes,
+	       size_t length, bool sync)
+{
+	struct notes *notes = &spool->ledger.notes;
+	int r;
+
+	if (length && notes->size + note_size(length) > NOTES_MAX_SIZE)
+		return -ENOSPC;
+	r = notes_set(notes, type, key, bytes, length);
+	if (r < 0)
+		return r;
+	spool_record(spool, type, key, length ? bytes : "", length);
+	if (sync)
+		spool->barrier = true;
+	return 0;
+}
+
+const struct notes *spool_notes(const struct spool *spool)
+{
+	return &spool->ledger.notes;
 }
 
 bool spool_note_clock(struct spool *spool)

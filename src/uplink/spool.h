@@ -113,6 +113,18 @@ void spool_set_aside(struct spool *spool, const struct message *message, unsigne
 void spool_finished(struct spool *spool, uint64_t seq);
 void spool_damaged(struct spool *spool, uint64_t seq);
 
+/* --- notes --- */
+
+/*
+ * Sets a note (notes.h), or forgets one where `length` is 0. It outlives the process with the
+ * next spool_commit(), and the power's end too where `sync` is set. -ENOSPC: so much is not
+ * kept; -EMSGSIZE; -ENOMEM.
+ */
+int spool_note(struct spool *spool, enum record_type type, uint64_t key, const void *bytes,
+	       size_t length, bool sync) _must_check_;
+/* All there are; valid until the next call on the spool. */
+const struct notes *spool_notes(const struct spool *spool);
+
 /* --- what was set aside --- */
 
 /*

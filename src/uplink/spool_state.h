@@ -97,7 +97,7 @@ void spool_leave_out(struct spool *spool, const struct loss *loss);
 
 /* spool.c - adds a record of its own kind. A failure is made good by a checkpoint later. */
 void spool_record(struct spool *spool, enum record_type type, uint64_t seq,
-		  const uint8_t *bytes, size_t length);
+		  const void *bytes, size_t length);
 /* Takes a message in once more: it keeps the time and the boot that it was read in. */
 int spool_append_again(struct spool *spool, struct message *message) _must_check_;
 /* Messages that wait are given up: noted, recorded, counted; how many those were. */
