@@ -47,6 +47,28 @@ static void other_lines_are_not(void **state)
 		assert_int_equal(pubrec_parse(lines[i], &mid), PUBREC_OTHER);
 }
 
+static void repeats_are_read(void **state)
+{
+	bool repeated;
+
+	(void)state;
+	assert_true(publish_parse("Client barn received PUBLISH (d1, q1, r0, m17, 'barn/a/b/set', "
+				  "... (2 bytes))", "barn", &repeated));
+	assert_true(repeated);
+	assert_true(publish_parse("Client a received PUBLISH (d0 received PUBLISH (d1, q1",
+				  "a received PUBLISH (d0", &repeated));
+	assert_true(repeated);
+	/* A topic that looks like a line. */
+	assert_true(publish_parse("Client barn received PUBLISH (d0, q1, r0, m17, 'barn/"
+				  "Client barn received PUBLISH (d1, q1'", "barn", &repeated));
+	assert_false(repeated);
+	assert_false(publish_parse("Client barn sending PUBLISH (d1, q1, r0, m17, 'barn')",
+				   "barn", &repeated));
+	assert_false(publish_parse("Client barn2 received PUBLISH (d1, q1", "barn", &repeated));
+	assert_false(publish_parse("Client barn received PUBLISH (dup", "barn", &repeated));
+	assert_false(publish_parse("", "", &repeated));
+}
+
 /* Plays libmosquitto's counter, which gives 1 first and goes round after 65,535. */
 static uint16_t burn(uint16_t counter, uint32_t count)
 {
@@ -115,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(log_lines_are_read),
 		cmocka_unit_test(other_lines_are_not),
+		cmocka_unit_test(repeats_are_read),
 		cmocka_unit_test(identifiers_are_continued),
 		cmocka_unit_test(counter_keeps_off_what_is_in_flight),
 	};

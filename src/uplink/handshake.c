@@ -85,10 +85,20 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 /* For each packet the library makes a line then: only QoS 2 has PUBREC. */
 void handshake_watch_log(struct session *session, bool pubrec)
 {
+	bool watches;
+
 	session->watches_log = session->watches_log || pubrec;
-	mosquitto_log_callback_set(session->client,
-				   session->watches_log || session->link != LINK_UP ? on_log :
-										      NULL);
+	watches = session->watches_log || session->watches_repeats || session->link != LINK_UP;
+	mosquitto_log_callback_set(session->client, watches ? on_log : NULL);
+}
+
+void session_watch_repeats(struct session *session, bool watch)
+{
+	bool before = session->watches_repeats;
+
+	session->watches_repeats = watch;
+	if (watch != before && session->client && session->link == LINK_UP)
+		handshake_watch_log(session, false);
 }
 
 /* A broker that refuses one refuses many. */
@@ -195,6 +205,7 @@ bool session_feed(struct session *session, bool hold)
 		send_again(session);
 		session->greeted = true;
 	}
+	subscriptions_feed(session);
 	if (session->again_us && clock_monotonic_us() >= session->again_us) {
 		session->again_us = 0;
 		send_again(session);
@@ -293,6 +304,7 @@ static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, i
 static void on_log(struct mosquitto *client, void *data, int level, const char *line)
 {
 	struct session *session = data;
+	bool repeated;
 	uint16_t mid;
 
 	if (level == MOSQ_LOG_ERR && session->link != LINK_UP)
@@ -310,6 +322,8 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 		spool_acked(session->spool, mid);
 		break;
 	case PUBREC_OTHER:
+		if (publish_parse(line, session->conf->broker.client_id, &repeated))
+			session->subscriptions.repeated = repeated ? REPEATED_YES : REPEATED_NO;
 		break;
 	}
 }

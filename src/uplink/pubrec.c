@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pubrec.c - PUBREC and PUBCOMP as libmosquitto's log lines tell of them. */
+/* pubrec.c - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
 #include "uplink/pubrec.h"
 
 #include <stdio.h>
@@ -27,4 +27,20 @@ enum pubrec_line pubrec_parse(const char *line, uint16_t *mid)
 		return PUBCOMP_RECEIVED;
 	}
 	return PUBREC_OTHER;
+}
+
+bool publish_parse(const char *line, const char *client_id, bool *repeated)
+{
+	static const char before[] = "Client ", behind[] = " received PUBLISH (d";
+	size_t length = strlen(client_id);
+
+	if (strncmp(line, before, strlen(before)))
+		return false;
+	line += strlen(before);
+	if (strncmp(line, client_id, length) ||
+	    strncmp(line + length, behind, strlen(behind)))
+		return false;
+	line += length + strlen(behind);
+	*repeated = *line == '1';
+	return *line == '0' || *line == '1';
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pubrec.h - PUBREC and PUBCOMP as libmosquitto's log lines tell of them. */
+/* pubrec.h - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum pubrec_line {
@@ -21,3 +22,12 @@ enum pubrec_line {
  * what stands at the end of the line counts.
  */
 enum pubrec_line pubrec_parse(const char *line, uint16_t *mid);
+
+/*
+ * Nor does it say of a message that comes in whether the broker sent it before (DUP):
+ *
+ *     Client barn received PUBLISH (d1, q1, r0, m17, 'barn/relay/out/set', ... (2 bytes))
+ *
+ * Whether it is such a line of the client with that id; sets *repeated.
+ */
+bool publish_parse(const char *line, const char *client_id, bool *repeated);

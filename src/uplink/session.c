@@ -99,6 +99,7 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 		handshake_release(session);
 	else
 		forgotten = spool_forget_flights(session->spool, broker->clean_session);
+	subscriptions_opened(session, present && !broker->clean_session);
 	session->link = LINK_UP;
 	handshake_watch_log(session, false);
 	session->link_since_us = session->changed_us = clock_monotonic_us();
@@ -333,6 +334,7 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 	}
 	session->link = LINK_OPENING;
 	session->link_since_us = clock_monotonic_us();
+	subscriptions_opening(session);
 	set_timer(session, TICK_US);
 	return 0;
 }
@@ -349,6 +351,7 @@ static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 	mosquitto_connect_v5_callback_set(session->client, on_connect);
 	mosquitto_disconnect_v5_callback_set(session->client, on_disconnect);
 	session->refusal[0] = '\0';
+	subscriptions_listen(session);
 	r = handshake_resume(session);
 	/* From here on the helper thread may be told of the library's log. */
 	session->link = LINK_CONNECTING;
@@ -382,6 +385,8 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 	session->will = (struct will){ .topic = session->status_topic, .qos = 1, .retain = true };
 	session->retains = true;
 	if (session->payload && session->status_topic && session->event >= 0)
+		r = subscriptions_load(session);
+	if (r == 0)
 		r = sd_event_add_io(loop, &session->event_source, session->event, EPOLLIN,
 				    on_connected, session);
 	if (r >= 0)
@@ -420,6 +425,7 @@ bool session_free(struct session *session)
 	sd_event_source_disable_unref(session->socket_source);
 	sd_event_unref(session->loop);
 	closep(&session->event);
+	subscriptions_done(session);
 	free(session->payload);
 	free(session->status_topic);
 	if (left_behind)

@@ -5,12 +5,25 @@
 #include "uplink/client.h"
 #include "uplink/connect.h"
 #include "uplink/session.h"
+#include "uplink/subscriptions.h"
 
 enum link {
 	LINK_DOWN,       /* a timer runs until the next attempt */
 	LINK_CONNECTING, /* the helper has the client */
 	LINK_OPENING,    /* CONNECT is sent or about to be */
 	LINK_UP,
+};
+
+/* What is wanted, and what the broker's session has: see subscriptions.c. */
+struct subscriptions {
+	struct wanted *wanted;
+	size_t wanted_count;
+	struct held *held;
+	size_t held_count;
+	uint64_t key;            /* of the session that it is held in */
+	uint16_t mid;            /* of the request that is under way; 0: none */
+	char *asked;             /* its filter */
+	enum repeated repeated;  /* of the message that comes next */
 };
 
 struct session {
@@ -47,9 +60,12 @@ struct session {
 	uint64_t refusals_due_us; /* … and when they may be */
 	const char *refused_why;  /* the last of them */
 
+	struct subscriptions subscriptions;
+
 	uint16_t last_mid; /* where the client's counter stands */
 	uint16_t pubrec;   /* PUBREC came for it, and may still turn out to say no; 0: none */
-	bool watches_log;  /* for PUBREC */
+	bool watches_log;     /* for PUBREC */
+	bool watches_repeats; /* for DUP */
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
 	char refusal[TROUBLE_MAX]; /* why there is no link, as far as the library told */
@@ -79,3 +95,15 @@ void handshake_note_pubrec(struct session *session);
 void handshake_tell_refusals(struct session *session);
 /* The gateway's own state; retained, and the last will says the opposite. */
 void handshake_publish_status(struct session *session, const char *status);
+
+/*
+ * subscriptions.c - the journal's notes are read; the client's messages and answers are
+ * listened to; CONNECT is about to be sent; a link is up, of a session that the broker has or
+ * has not; what is due is asked for.
+ */
+int subscriptions_load(struct session *session) _must_check_;
+void subscriptions_listen(struct session *session);
+void subscriptions_opening(struct session *session);
+void subscriptions_opened(struct session *session, bool present);
+void subscriptions_feed(struct session *session);
+void subscriptions_done(struct session *session);
