@@ -3,7 +3,6 @@
 #include "uplink/segment.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,48 +10,6 @@
 #include <xxhash.h>
 
 static const char magic[8] = "PBSPOOL";
-
-void put_u16(uint8_t *bytes, uint16_t value)
-{
-	value = htole16(value);
-	memcpy(bytes, &value, sizeof(value));
-}
-
-void put_u32(uint8_t *bytes, uint32_t value)
-{
-	value = htole32(value);
-	memcpy(bytes, &value, sizeof(value));
-}
-
-void put_u64(uint8_t *bytes, uint64_t value)
-{
-	value = htole64(value);
-	memcpy(bytes, &value, sizeof(value));
-}
-
-uint16_t get_u16(const uint8_t *bytes)
-{
-	uint16_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return le16toh(value);
-}
-
-uint32_t get_u32(const uint8_t *bytes)
-{
-	uint32_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return le32toh(value);
-}
-
-uint64_t get_u64(const uint8_t *bytes)
-{
-	uint64_t value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return le64toh(value);
-}
 
 void segment_header_encode(const struct segment_header *header,
 			   uint8_t bytes[SEGMENT_HEADER_SIZE])
@@ -94,11 +51,6 @@ int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 	return 0;
 }
 
-size_t record_size(size_t body_length)
-{
-	return (RECORD_HEADER_SIZE + body_length + 7) & ~(size_t)7;
-}
-
 enum { CHECKSUM_SIZE = 8 };
 
 static uint64_t record_checksum(uint64_t id, uint32_t offset, const uint8_t *bytes,
@@ -127,15 +79,6 @@ size_t record_encode(uint64_t id, uint32_t offset, enum record_type type, uint64
 	put_u64(bytes + 12, seq);
 	put_u64(bytes, record_checksum(id, offset, bytes, length));
 	return size;
-}
-
-size_t record_look(const uint8_t *bytes, struct record *record)
-{
-	record->length = get_u32(bytes + 8) & 0xFFFFFF;
-	record->type = bytes[11];
-	record->seq = get_u64(bytes + 12);
-	record->body = bytes + RECORD_HEADER_SIZE;
-	return record_size(record->length);
 }
 
 ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t n,

@@ -2,6 +2,7 @@
 /* segment.h - a segment file of the journal as it stands on disk: header and records. */
 #pragma once
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 
 #include <stdbool.h>
@@ -89,7 +90,10 @@ int segment_header_decode(const uint8_t bytes[SEGMENT_HEADER_SIZE],
 			  struct segment_header *header) _must_check_;
 
 /* Bytes that a record with that body takes. */
-size_t record_size(size_t body_length);
+static inline size_t record_size(size_t body_length)
+{
+	return (RECORD_HEADER_SIZE + body_length + 7) & ~(size_t)7;
+}
 
 /*
  * Writes a record as it stands at `offset` of segment `id`; record_size() bytes, which must
@@ -106,15 +110,14 @@ ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t
 		      struct record *record) _must_check_;
 
 /* The same for a record that this process has encoded and that never left its memory. */
-size_t record_look(const uint8_t *bytes, struct record *record);
-
-/* Little-endian fields. */
-void put_u16(uint8_t *bytes, uint16_t value);
-void put_u32(uint8_t *bytes, uint32_t value);
-void put_u64(uint8_t *bytes, uint64_t value);
-uint16_t get_u16(const uint8_t *bytes);
-uint32_t get_u32(const uint8_t *bytes);
-uint64_t get_u64(const uint8_t *bytes);
+static inline size_t record_look(const uint8_t *bytes, struct record *record)
+{
+	record->length = get_u32(bytes + 8) & 0xFFFFFF;
+	record->type = bytes[11];
+	record->seq = get_u64(bytes + 12);
+	record->body = bytes + RECORD_HEADER_SIZE;
+	return record_size(record->length);
+}
 
 /*
  * Makes a segment file of zeros, durably (file and directory synced), in place of one of that

@@ -57,11 +57,6 @@ static int add_slot(struct slots *slots, const struct slot *slot)
 	return 0;
 }
 
-struct slot *slots_current(const struct slots *slots)
-{
-	return &slots->slots[slots->used - 1];
-}
-
 struct slot *slots_find(const struct slots *slots, uint64_t id)
 {
 	for (size_t i = 0; i < slots->used; i++)

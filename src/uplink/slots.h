@@ -39,8 +39,12 @@ int slots_scan(struct slots *slots) _must_check_;
 /* Opens a slot's file: a descriptor or -errno. */
 int slot_open(const struct slots *slots, const struct slot *slot) _must_check_;
 
-/* The slot that is written; there must be one. NULL for an id that is not in use. */
-struct slot *slots_current(const struct slots *slots);
+/* The slot that is written; there must be one. */
+static inline struct slot *slots_current(const struct slots *slots)
+{
+	return &slots->slots[slots->used - 1];
+}
+/* NULL for an id that is not in use. */
 struct slot *slots_find(const struct slots *slots, uint64_t id);
 
 /* Whether the i-th slot in use has nothing that is still wanted; the last one always has. */
