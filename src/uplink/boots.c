@@ -103,6 +103,11 @@ void boots_note_offset(struct boots *boots, uint32_t number, int64_t offset_ms)
 	boot->offset_ms = offset_ms;
 }
 
+void boots_look(struct boots *boots)
+{
+	boots->believed_ms = clock_wall_ms() - ms(clock_boottime_us());
+}
+
 void boots_prune(struct boots *boots, uint64_t oldest_seq)
 {
 	size_t oldest, keep;
@@ -158,11 +163,13 @@ static int64_t upper_bound_ms(const struct boots *boots, uint32_t number)
 static int64_t place(const struct boots *boots, const struct message *message,
 		     int64_t believed_ms)
 {
-	int64_t low = lower_bound_ms(boots, message->boot);
-	int64_t high = upper_bound_ms(boots, message->boot);
 	const struct boot *boot = find(boots, message->boot);
-	int64_t time_ms = believed_ms;
+	int64_t low, high, time_ms = believed_ms;
 
+	if (boots->count == 1 && boot)
+		return time_ms;
+	low = lower_bound_ms(boots, message->boot);
+	high = upper_bound_ms(boots, message->boot);
 	if (low != INT64_MIN && time_ms < low + ms(message->boottime_us))
 		time_ms = low + ms(message->boottime_us);
 	if (boot && high != INT64_MAX && boot->last_us > message->boottime_us)
@@ -180,9 +187,8 @@ void boots_set_time(const struct boots *boots, struct message *message)
 	} else if (boot && boot->synced) {
 		message->time_ms = boot->offset_ms + ms(message->boottime_us);
 	} else if (now && message->boot == now->number) {
-		int64_t ago_ms = ms(clock_boottime_us()) - ms(message->boottime_us);
-
-		message->time_ms = place(boots, message, clock_wall_ms() - ago_ms);
+		message->time_ms = place(boots, message,
+					 boots->believed_ms + ms(message->boottime_us));
 		message->clock = CLOCK_UNSYNCED;
 	} else {
 		message->time_ms = place(boots, message, message->wall_ms);

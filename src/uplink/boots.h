@@ -27,6 +27,7 @@ struct boots {
 	struct boot *list; /* by number; the last one is this boot */
 	size_t count, room;
 	uint8_t id[BOOT_ID_SIZE]; /* of the last */
+	int64_t believed_ms;      /* the wall clock less CLOCK_BOOTTIME, when last looked at */
 };
 
 void boots_done(struct boots *boots);
@@ -42,6 +43,12 @@ struct boot *boots_current(const struct boots *boots);
 void boots_note_time(struct boots *boots, uint32_t number, uint64_t boottime_us);
 /* The clock was right in the boot, with that offset. What is known first, stays. */
 void boots_note_offset(struct boots *boots, uint32_t number, int64_t offset_ms);
+
+/*
+ * Looks at the clocks, for messages of this boot before the wall clock is right: to be called
+ * once for many of them, since it costs more than all else that is done for one.
+ */
+void boots_look(struct boots *boots);
 
 /* Forgets boots that no message from `oldest_seq` on needs, nor the placing of one. */
 void boots_prune(struct boots *boots, uint64_t oldest_seq);

@@ -130,6 +130,7 @@ int spool_commit(struct spool *spool, uint64_t now_us)
 	int r;
 
 	spool->gather_until_us = 0;
+	boots_look(&spool->ledger.boots);
 	if (spool->read_only)
 		return 0;
 	r = spool_record_steps(spool);

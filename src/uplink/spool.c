@@ -210,9 +210,10 @@ bool spool_note_clock(struct spool *spool)
 	uint8_t bytes[16] = { 0 };
 	int64_t offset_ms;
 
+	boots_look(&spool->ledger.boots);
 	if (!boot || boot->synced || !clock_is_synced())
 		return boot && boot->synced;
-	offset_ms = clock_wall_ms() - (int64_t)(clock_boottime_us() / USEC_PER_MSEC);
+	offset_ms = spool->ledger.boots.believed_ms;
 	boots_note_offset(&spool->ledger.boots, boot->number, offset_ms);
 	put_u32(bytes, boot->number);
 	put_u64(bytes + 8, offset_ms);
@@ -383,6 +384,7 @@ int spool_open(const struct spool_conf *conf, bool read_only, struct spool **res
 			r = spool_recover(spool);
 		if (r == -EAGAIN && read_only)
 			continue;
+		boots_look(&spool->ledger.boots);
 		if (r == 0 && !read_only) {
 			spool->barrier = true;
 			r = spool_commit(spool, clock_monotonic_us());
