@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -32,9 +33,19 @@ enum {
 	PAGE = 4096,
 };
 
+static uint32_t page_begin(uint32_t offset)
+{
+	return offset & ~(uint32_t)(PAGE - 1);
+}
+
 size_t journal_pending(const struct journal *journal)
 {
 	return journal->end - journal->written;
+}
+
+static uint8_t *memory_end(const struct journal *journal)
+{
+	return journal->memory + (journal->end - journal->base);
 }
 
 static int write_bytes(int fd, const uint8_t *bytes, size_t n, uint32_t offset)
@@ -53,12 +64,26 @@ static int write_bytes(int fd, const uint8_t *bytes, size_t n, uint32_t offset)
 	return 0;
 }
 
+/* From now on what is written to the file goes past the page cache, or through it. */
+static int set_direct(struct journal *journal, bool direct)
+{
+	if (journal->is_direct == direct)
+		return 0;
+	if (fcntl(journal->file, F_SETFL, direct ? O_DIRECT : 0) < 0)
+		return -errno;
+	journal->is_direct = direct;
+	return 0;
+}
+
 int journal_flush(struct journal *journal)
 {
 	int r;
 
 	if (journal->written == journal->end)
 		return 0;
+	r = set_direct(journal, false);
+	if (r < 0)
+		return r;
 	/* Where the process ends in between, file and tail do not contradict each other. */
 	if (journal->tail.map)
 		tail_commit(&journal->tail, journal_pending(journal));
@@ -70,7 +95,7 @@ int journal_flush(struct journal *journal)
 	if (journal->tail.map) {
 		tail_begin(&journal->tail, slots_current(&journal->slots)->id,
 			   journal->written);
-		journal->base = journal->written;
+		journal->base = journal->known = journal->written;
 	}
 	return 0;
 }
@@ -96,6 +121,9 @@ static int write_again(struct journal *journal)
 
 	if (!bytes)
 		return -ENOMEM;
+	r = set_direct(journal, false);
+	if (r < 0)
+		return r;
 	have = pread(journal->file, bytes, n, journal->synced);
 	if (have != (ssize_t)n)
 		return have < 0 ? -errno : -EIO;
@@ -122,11 +150,45 @@ static void fill_page(struct journal *journal)
 		(void)!journal_add(journal, RECORD_PAD, 0, &body, 1);
 }
 
+/*
+ * Writes and syncs what is pending in whole pages. Where that fails it is pending still.
+ * -EOPNOTSUPP: to be done by way of the page cache, which has something unsynced, or for good.
+ */
+static int sync_direct(struct journal *journal)
+{
+	uint32_t begin = page_begin(journal->written), stop = page_begin(journal->end + PAGE - 1);
+	int r;
+
+	if (journal->tail.map || journal->never_direct || journal->suspect ||
+	    journal->written != journal->synced ||
+	    stop > slots_current(&journal->slots)->size)
+		return -EOPNOTSUPP;
+	r = set_direct(journal, true);
+	if (r == 0) {
+		memset(memory_end(journal), 0, stop - journal->end);
+		r = write_bytes(journal->file, journal->memory + (begin - journal->base),
+				stop - begin, begin);
+	}
+	if (r == -EINVAL) {
+		journal->never_direct = true;
+		return -EOPNOTSUPP;
+	}
+	if (r < 0 || fdatasync(journal->file) < 0)
+		return r < 0 ? r : -errno;
+	journal->written = journal->synced = journal->end;
+	return 0;
+}
+
 int journal_sync(struct journal *journal)
 {
 	int r;
 
 	fill_page(journal);
+	if (journal->synced == journal->end)
+		return 0;
+	r = sync_direct(journal);
+	if (r != -EOPNOTSUPP)
+		return r;
 	r = journal_flush(journal);
 	if (r < 0 || journal->synced == journal->end)
 		return r;
@@ -141,26 +203,34 @@ int journal_sync(struct journal *journal)
 	return r;
 }
 
-/* What was written leaves memory, and the rest moves to its begin. */
+/* Pages that are written leave memory, and the rest moves to its begin. */
 static void forget_written(struct journal *journal)
 {
-	if (journal->base == journal->written)
+	uint32_t begin = page_begin(journal->written);
+
+	if (begin <= journal->base)
 		return;
-	memmove(journal->memory, journal->memory + (journal->written - journal->base),
-		journal_pending(journal));
-	journal->base = journal->written;
+	memmove(journal->memory, journal->memory + (begin - journal->base),
+		journal->end - begin);
+	journal->base = begin;
+	journal->known = journal->written;
 }
 
+/* Whole pages, at the begin of one. */
 static int grow_memory(struct journal *journal, size_t size)
 {
-	size_t more = (journal_pending(journal) + size) * 2;
+	size_t have = journal->end - journal->base;
+	size_t more = page_begin((have + size) * 2 + PAGE - 1);
 	uint8_t *larger;
 
 	if (more < KEEP_MOST)
 		more = KEEP_MOST;
-	larger = realloc(journal->memory, more);
+	larger = aligned_alloc(PAGE, more);
 	if (!larger)
 		return -ENOMEM;
+	if (have)
+		memcpy(larger, journal->memory, have);
+	free(journal->memory);
 	journal->memory = larger;
 	journal->room = more;
 	return 0;
@@ -174,19 +244,48 @@ static int make_memory_room(struct journal *journal, size_t size)
 	if (journal->tail.map)
 		return journal_flush(journal);
 	forget_written(journal);
-	if (journal_pending(journal) + size <= journal->room)
+	if (journal->end - journal->base + size <= journal->room)
 		return 0;
 	return grow_memory(journal, size);
+}
+
+/* Goes on with that file, of which nothing is known to be on the disk. */
+static void begin_file(struct journal *journal, int file)
+{
+	closep(&journal->file);
+	journal->file = file;
+	journal->is_direct = journal->suspect = false;
+	journal->synced = 0;
+}
+
+/*
+ * Goes on at `offset` of the file, with nothing pending. Without a tail, the page that this is
+ * in the midst of is to be in memory.
+ */
+static int begin_at(struct journal *journal, uint32_t offset)
+{
+	uint32_t size;
+	ssize_t n;
+	int r;
+
+	journal->base = journal->known = journal->written = journal->end = offset;
+	if (journal->tail.map)
+		return 0;
+	journal->base = journal->end = page_begin(offset);
+	size = offset - journal->base;
+	r = make_memory_room(journal, size);
+	if (r < 0)
+		return r;
+	n = size ? pread(journal->file, journal->memory, size, journal->base) : 0;
+	if (n != (ssize_t)size)
+		return n < 0 ? -errno : -EIO;
+	journal->end = offset;
+	return 0;
 }
 
 bool journal_fits(const struct journal *journal, size_t size)
 {
 	return journal->end + size <= slots_current(&journal->slots)->size;
-}
-
-static uint8_t *memory_end(const struct journal *journal)
-{
-	return journal->memory + (journal->end - journal->base);
 }
 
 int journal_add(struct journal *journal, enum record_type type, uint64_t seq,
@@ -205,23 +304,23 @@ int journal_add(struct journal *journal, enum record_type type, uint64_t seq,
 	return 0;
 }
 
-/*
- * Writes the header and the checkpoint that a segment begins with, not synced; how many bytes
- * those are, or -errno.
- */
-static ssize_t write_head(int file, const uint8_t spool[SPOOL_ID_SIZE],
-			  const struct slot *slot, const struct ledger *ledger)
+/* Bytes that a segment begins with: its header and a checkpoint. */
+static size_t head_size(const struct ledger *ledger)
+{
+	return SEGMENT_HEADER_SIZE + record_size(checkpoint_size(ledger));
+}
+
+static int encode_head(const uint8_t spool[SPOOL_ID_SIZE], const struct slot *slot,
+		       const struct ledger *ledger, uint8_t *bytes)
 {
 	struct segment_header header = {
 		.size = slot->size, .id = slot->id, .first_seq = slot->first_seq,
 		.begun_us = slot->begun_us,
 	};
 	struct piece body = { .length = checkpoint_size(ledger) };
-	size_t size = SEGMENT_HEADER_SIZE + record_size(body.length);
-	_cleanup_free_ uint8_t *checkpoint = malloc(body.length), *bytes = malloc(size);
-	int r;
+	_cleanup_free_ uint8_t *checkpoint = malloc(body.length);
 
-	if (!checkpoint || !bytes)
+	if (!checkpoint)
 		return -ENOMEM;
 	memcpy(header.spool, spool, sizeof(header.spool));
 	segment_header_encode(&header, bytes);
@@ -229,12 +328,18 @@ static ssize_t write_head(int file, const uint8_t spool[SPOOL_ID_SIZE],
 	body.bytes = checkpoint;
 	record_encode(slot->id, SEGMENT_HEADER_SIZE, RECORD_CHECKPOINT, 0, &body, 1,
 		      bytes + SEGMENT_HEADER_SIZE);
-	r = write_bytes(file, bytes, size, 0);
-	if (r == 0)
-		return size;
+	return 0;
+}
+
+/* Nobody finds a tail whose segment has no header: before it has one, all stays. */
+static int write_head(int file, const uint8_t *bytes, size_t size)
+{
+	static const uint8_t zeros[SEGMENT_HEADER_SIZE];
+	int r = write_bytes(file, bytes, size, 0);
+
 	/* Nor is there to be a header whose segment is not used. */
-	memset(bytes, 0, SEGMENT_HEADER_SIZE);
-	(void)!write_bytes(file, bytes, SEGMENT_HEADER_SIZE, 0);
+	if (r < 0)
+		(void)!write_bytes(file, zeros, sizeof(zeros), 0);
 	return r;
 }
 
@@ -242,12 +347,13 @@ int journal_begin_segment(struct journal *journal, const struct ledger *ledger)
 {
 	struct slots *slots = &journal->slots;
 	struct slot slot = slots->slots[slots->used];
+	size_t size = head_size(ledger);
+	_cleanup_free_ uint8_t *head = malloc(size);
 	_cleanup_close_ int file = -1;
 	uint32_t step = 0;
-	ssize_t size;
-	int r = 0;
+	int r = head ? 0 : -ENOMEM;
 
-	if (slots->used)
+	if (r == 0 && slots->used)
 		r = journal_sync(journal);
 	if (r == 0 && getrandom(&step, sizeof(step), 0) < 0)
 		r = -errno;
@@ -259,20 +365,24 @@ int journal_begin_segment(struct journal *journal, const struct ledger *ledger)
 	slot.id = slots->newest + 1 + step;
 	slot.first_seq = ledger->next_seq;
 	slot.begun_us = boots_running_us(&ledger->boots);
-	/* Nobody finds a tail whose segment has no header: before it has one, all stays. */
-	size = write_head(file, slots->spool, &slot, ledger);
-	if (size < 0)
-		return size;
+	r = encode_head(slots->spool, &slot, ledger, head);
+	if (r == 0)
+		r = journal->tail.map ? write_head(file, head, size) :
+					make_memory_room(journal, size);
+	if (r < 0)
+		return r;
 	if (slots->used)
 		slots_current(slots)->end = journal->end;
 	slots_take(slots, &slot);
-	closep(&journal->file);
-	journal->file = TAKE_FD(file);
-	journal->base = journal->written = journal->end = size;
-	journal->synced = 0;
-	journal->suspect = false;
-	if (journal->tail.map)
+	begin_file(journal, TAKE_FD(file));
+	journal->base = journal->known = journal->written = 0;
+	journal->end = size;
+	if (journal->tail.map) {
+		journal->base = journal->known = journal->written = size;
 		tail_begin(&journal->tail, slot.id, size);
+	} else {
+		memcpy(journal->memory, head, size);
+	}
 	return 0;
 }
 
@@ -303,28 +413,25 @@ int journal_continue_segment(struct journal *journal, uint32_t end)
 
 	if (file < 0)
 		return file;
-	journal->file = file;
-	journal->base = journal->written = journal->end = end;
 	/* What was written before may not be synced: the next sync is to cover it. */
-	journal->synced = 0;
-	return 0;
+	begin_file(journal, file);
+	return begin_at(journal, end);
 }
 
 int journal_restore_pending(struct journal *journal, const uint8_t *bytes, size_t length,
 			    uint32_t base)
 {
-	int r;
+	int r = begin_at(journal, base);
 
-	journal->base = journal->written = journal->end = base;
-	if (!length)
-		return 0;
+	if (r < 0 || !length)
+		return r;
 	if (journal->tail.map) {
 		assert(bytes == journal->memory);
 	} else {
 		r = make_memory_room(journal, length);
 		if (r < 0)
 			return r;
-		memcpy(journal->memory, bytes, length);
+		memcpy(memory_end(journal), bytes, length);
 	}
 	journal->end = base + length;
 	return 0;
@@ -409,7 +516,7 @@ static bool next_in_memory(const struct journal *journal, struct cursor *cursor,
 {
 	struct segment_reader *reader = &cursor->reader;
 
-	if (reader->offset < journal->base || reader->offset >= journal->end)
+	if (reader->offset < journal->known || reader->offset >= journal->end)
 		return false;
 	*offset = reader->offset;
 	reader->offset += record_look(journal->memory + (reader->offset - journal->base),
@@ -437,8 +544,8 @@ int cursor_next(struct journal *journal, struct cursor *cursor, struct record *r
 			return r;
 		if (slot && is_current(journal, slot)) {
 			/* Damage may stand between what is in the file and in memory. */
-			if (cursor->reader.offset < journal->base)
-				cursor->reader.offset = journal->base;
+			if (cursor->reader.offset < journal->known)
+				cursor->reader.offset = journal->known;
 			return next_in_memory(journal, cursor, record, &place->offset);
 		}
 		slot = following_segment(journal, cursor);

@@ -13,21 +13,25 @@ struct place {
 };
 
 /*
- *     segment file:  [header checkpoint ··· records ···············)
- *                                      synced ^    base ^  written ^             end
- *     memory:                                           [··· records ······ )     ^
+ *     segment file:  [header checkpoint ··· records ························)
+ *                              base ^  synced ^  known ^  written ^             end
+ *     memory:                       [··· page ··· | ··· records ··· records ··· )
  *
  * What is pending, from `written` to `end`, stands in the tail (tail.h), where there is one,
  * else in memory of the process. There, some of what was written stays for those who read it
- * at once.
+ * at once, and what is synced is written in whole pages past the page cache, which spares the
+ * kernel a copy and an eighth of the time: memory begins with a page then.
  */
 struct journal {
 	struct slots slots;
 	struct tail tail;
 	int file;              /* of the segment that is written */
+	bool is_direct;        /* what is written to it goes past the page cache */
+	bool never_direct;     /* that is not to be had */
 	uint8_t *memory;       /* the segment from `base` to `end`, … */
 	size_t room;           /* … of so many bytes at most */
 	uint32_t base, written, end;
+	uint32_t known;        /* records from here on are in memory, as this process knows them */
 	uint32_t synced;       /* before it all is on the disk */
 	bool suspect;          /* a sync failed: what is behind `synced` may not be on its way */
 };
