@@ -29,7 +29,7 @@ static int open_with(const char *directory, uint64_t sync_us, void **result)
 {
 	struct spool_conf conf = {
 		.directory = (char *)directory, .max_bytes = STORE_BYTES_MAX,
-		.when_full = DROP_NEWEST, .sync_us = sync_us,
+		.when_full = DROP_OLDEST, .sync_us = sync_us,
 	};
 	struct data *data = calloc(1, sizeof(*data));
 	uint64_t next_seq;
