@@ -178,6 +178,13 @@ BAD_MAPS = {
     "checksum-type": "driver: frame\nstart: AA\nlength: 4\nchecksum: {from: 1}\n"
                      "points: {a: {at: 1}}",
     "request": "driver: frame\nrequest: 'FF {adress}'\nlength: 4\npoints: {a: {at: 1}}",
+    "stuffing": "driver: frame\nstart: 7E\nend: 7E\nstuffing: hdlc\npoints: {a: {at: 1}}",
+    "setup": "driver: frame\nrequest: '01'\nsetup: start\nlength: 4\npoints: {a: {at: 1}}",
+    "setup-key": "driver: frame\nrequest: '01'\nsetup: {send: '02', time: 1s}\nlength: 4\n"
+                 "points: {a: {at: 1}}",
+    "setup-unsent": "driver: frame\nrequest: '01'\nsetup: {wait: 1s}\nlength: 4\n"
+                    "points: {a: {at: 1}}",
+    "setup-of-text": "driver: text\nrequest: A\nsetup: B\npoints: {a: {field: 1}}",
     "at": "driver: frame\nstart: AA\nlength: 4\npoints: {a: {at: 1024}}",
     "obis": "driver: obis\npoints: {a: {obis: energy}}",
     "group": "driver: obis\npoints: {a: {obis: 1.8.0, group: 0}}",

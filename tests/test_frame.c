@@ -141,6 +141,86 @@ static void test_checksums(_unused_ void **state)
 	}
 }
 
+/*
+ * Sensirion SPS30 as its datasheet has it: counted, its bytes disguised; the two here are
+ * 9.0625 (41 11 00 00) and 15.953125 (41 7F 40 00), and 3.96875 (40 7E 00 00).
+ */
+static const char shdlc_map[] =
+	MAP "stuffing: shdlc\nstart: 7E 00 03\nend: 7E\nlength: {at: 4, add: 7}\n"
+	    "checksum: {type: sum8-inverted, from: 1}\n"
+	    "setup: 7E 00 00 02 01 03 {checksum} 7E\nrequest: 7E 00 03 00 {checksum} 7E\n"
+	    "defaults: {type: f32}\npoints: {a: {at: 5}, b: {at: 9}, c: {at: 13}}\n";
+static const uint8_t shdlc_frame[] = {
+	0x7E, 0x00, 0x03, 0x00, 0x0C,       /* address, command, state, 12 bytes follow */
+	0x41, 0x7D, 0x31, 0x00, 0x00, 0x41, 0x7F, 0x40, 0x00, 0x40, 0x7D, 0x5E, 0x00, 0x00,
+	0xE0, 0x7E,                         /* of what it is without disguise: 1F inverted */
+};
+
+static void test_stuffed(_unused_ void **state)
+{
+	_cleanup_(device_map_freep) struct device_map *map = stream_map(shdlc_map);
+	const char *values = "a=9.0625 b=15.953125 c=3.96875;";
+
+	stream_check_at(map, 0, shdlc_frame, sizeof(shdlc_frame), values);
+	stream_check_flips(map, shdlc_frame, sizeof(shdlc_frame), sizeof(shdlc_frame), values);
+}
+
+/* An end that is taken for a beginning, a frame cut short, answers to something else. */
+static void test_stuffed_garbage(_unused_ void **state)
+{
+	static const uint8_t others[] = {
+		0x7E, 0x00, 0x00, 0x00, 0x00, 0xFF, 0x7E, /* the answer to the setup */
+		0x7E, 0x00, 0x03, 0x43, 0x00, 0xB9, 0x7E, /* it was not set up: no values */
+		0x7E, 0x00, 0x03, 0x00, 0x01, 0xFB, 0x7E, /* its count is wrong */
+		0x7E, 0x00, 0x7D, 0x7E,                   /* its end is a half disguise */
+	};
+	_cleanup_(device_map_freep) struct device_map *map = stream_map(shdlc_map);
+	_cleanup_free_ struct stream *stream = malloc(sizeof(*stream));
+	uint8_t bytes[128], endless[2 * FRAME_MAX_LENGTH];
+	size_t n = 0;
+
+	memcpy(bytes, shdlc_frame + 9, sizeof(shdlc_frame) - 9);
+	n = sizeof(shdlc_frame) - 9;
+	memcpy(bytes + n, shdlc_frame, sizeof(shdlc_frame));
+	n += sizeof(shdlc_frame);
+	memcpy(bytes + n, shdlc_frame, 8);
+	n += 8;
+	memcpy(bytes + n, shdlc_frame, sizeof(shdlc_frame));
+	stream_check_at(map, 0, bytes, n + sizeof(shdlc_frame),
+			"!garbage;a=9.0625 b=15.953125 c=3.96875;!checksum;"
+			"a=9.0625 b=15.953125 c=3.96875;");
+	stream_check_at(map, 0, others, sizeof(others),
+			"!function;!length;!garbage;!length;");
+	memset(endless, 0, sizeof(endless));
+	endless[0] = SHDLC_FLAG;
+	stream_begin(stream, map, 0);
+	stream_feed(stream, endless, sizeof(endless));
+	assert_string_equal(stream->buffer, "!length;!garbage;");
+}
+
+/* What is sent is disguised too, and its checksum is of what it is without. */
+static void test_stuffed_request(_unused_ void **state)
+{
+	_cleanup_(device_map_freep) struct device_map *map = stream_map(shdlc_map);
+	_cleanup_(device_map_freep) struct device_map *other =
+		stream_map(MAP "stuffing: shdlc\nstart: 7E\nend: 7E\nchecksum: sum16\n"
+			       "request: 7E 7E 7D 11 13 {address} {checksum} 7E\n"
+			       "points: {x: {at: 1}}\n");
+	const struct driver *frame = driver_find("frame");
+	uint8_t bytes[FRAME_MAX];
+
+	assert_int_equal(frame->ask(map, 0, bytes), 6);
+	assert_memory_equal(bytes, "\x7E\x00\x03\x00\xFC\x7E", 6);
+	assert_int_equal(frame->set_up(map, 0, bytes), 8);
+	assert_memory_equal(bytes, "\x7E\x00\x00\x02\x01\x03\xF9\x7E", 8);
+	assert_int_equal(frame->set_up(other, 0, bytes), 0);
+	/* The sum is 7E + 7E + 7D + 11 + 13 + D0. */
+	assert_int_equal(frame->ask(other, 0xD0, bytes), 13);
+	assert_memory_equal(bytes,
+			    "\x7E\x7D\x5E\x7D\x5D\x7D\x31\x7D\x33\xD0\x02\x6D\x7E", 13);
+	stream_check_at(other, 0, bytes, 13, "x=32381;");
+}
+
 static void test_types(_unused_ void **state)
 {
 	static const uint8_t bytes[] = {0x01, 0xFE, 0x85, 0x12, 0x34, 0x00, 0x00, 0x20, 0x41,
@@ -166,7 +246,9 @@ int main(void)
 		cmocka_unit_test(test_counted),	  cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_garbage),	  cmocka_unit_test(test_ended),
 		cmocka_unit_test(test_bad_count), cmocka_unit_test(test_address),
-		cmocka_unit_test(test_checksums), cmocka_unit_test(test_types),
+		cmocka_unit_test(test_checksums), cmocka_unit_test(test_stuffed),
+		cmocka_unit_test(test_stuffed_garbage), cmocka_unit_test(test_stuffed_request),
+		cmocka_unit_test(test_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,28 @@ static void test_frame_faults(_unused_ void **state)
 		     "m:6:28: write needs `command:`\n");
 }
 
+static void test_stuffing_faults(_unused_ void **state)
+{
+	check_faults("frame", "stuffing: hdlc\nstart: 7E\nend: 7E\npoints: {x: {at: 1}}\n",
+		     "m:3:11: 'hdlc' is not a stuffing: did you mean 'shdlc'?\n");
+	check_faults("frame", "stuffing: shdlc\nstart: '00 7E'\nend: 7E\npoints: {x: {at: 1}}\n",
+		     "m:3:11: shdlc's frames begin and end with 7E: so do `start:` and `end:`\n");
+	check_faults("frame", "stuffing: shdlc\nstart: 7E\nlength: 5\npoints: {x: {at: 1}}\n",
+		     "m:3:11: shdlc's frames begin and end with 7E: so do `start:` and `end:`\n");
+	check_faults("frame", "stuffing: shdlc\nstart: 7E\nend: 7E\nrequest: 7E\n"
+			      "setup: 7E 01 {checksum}\npoints: {x: {at: 1}}\n",
+		     "m:6:10: with `stuffing: shdlc` it begins and ends with 7E\n"
+		     "m:7:8: with `stuffing: shdlc` it begins and ends with 7E\n"
+		     "m:7:8: {checksum} needs the map's `checksum:`\n");
+	check_faults("frame", "start: AA\nlength: 4\nsetup: {send: 7, wait: 61s}\n"
+			      "points: {x: {at: 1}}\n",
+		     "m:5:15: expected at most 64 bytes such as \"FF {address} 86 {checksum}\", "
+		     "not '7'\n"
+		     "m:5:24: 61s is out of range, 0s to 1min can be\n");
+	check_faults("frame", "start: AA\nlength: 4\nsetup: '01'\npoints: {x: {at: 1}}\n",
+		     "m:5:8: setup comes before the first `request:`, which is missing\n");
+}
+
 static void test_text_faults(_unused_ void **state)
 {
 	check_faults("text", "points: {x: {match: 'T=([0-9'}}\n",
@@ -173,7 +195,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frame_keys),  cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_frame_faults), cmocka_unit_test(test_text_faults),
+		cmocka_unit_test(test_frame_faults), cmocka_unit_test(test_stuffing_faults),
+		cmocka_unit_test(test_text_faults),
 		cmocka_unit_test(test_other_faults),
 	};
 

@@ -450,6 +450,74 @@ static void asked_for_a_frame(void **state)
 	finish();
 }
 
+static const uint8_t sps30_setup[] = {0x7E, 0x00, 0x00, 0x02, 0x01, 0x03, 0xF9, 0x7E};
+static const uint8_t sps30_request[] = {0x7E, 0x00, 0x03, 0x00, 0xFC, 0x7E};
+static const uint8_t sps30_started[] = {0x7E, 0x00, 0x00, 0x00, 0x00, 0xFF, 0x7E};
+static const uint8_t sps30_not_started[] = {0x7E, 0x00, 0x03, 0x43, 0x00, 0xB9, 0x7E};
+
+/* PM1.0 of so many µg/m³, 0 to 7: 40 bytes of values, of which the others are 0. */
+static void say_pm1(uint8_t pm1)
+{
+	static const uint8_t high[] = {0x00, 0x3F, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40};
+	static const uint8_t low[] = {0x00, 0x80, 0x00, 0x40, 0x80, 0xA0, 0xC0, 0xE0};
+	uint8_t answer[47] = {0x7E, 0x00, 0x03, 0x00, 0x28, high[pm1], low[pm1]};
+
+	answer[45] = (uint8_t)~(0x03 + 0x28 + high[pm1] + low[pm1]);
+	answer[46] = 0x7E;
+	speak(&wires[0], answer, sizeof(answer));
+}
+
+/* Told to measure and asked, whatever it was asked before. */
+static bool is_asked_after_setup(struct stage *on, uint64_t unused)
+{
+	const size_t setup = sizeof(sps30_setup), request = sizeof(sps30_request);
+	const uint8_t *last = asked.bytes;
+
+	(void)unused;
+	has_asked(on, 0);
+	if (asked.n < setup + request)
+		return false;
+	last += asked.n - setup - request;
+	return !memcmp(last, sps30_setup, setup) && !memcmp(last + setup, sps30_request, request);
+}
+
+/*
+ * Sensirion SPS30: told to measure before it is asked, and again when it says that it does
+ * not, or had been silent for so long that it was given up. It is not offline meanwhile.
+ */
+static void set_up_before_it_is_asked(void **state)
+{
+	static const char *const buses[] = {
+		"timeout: 2s\nretries: 1\ndevices:\n"
+		"  - {name: air, map: quick, every: 300ms}\n",
+		NULL};
+
+	(void)state;
+	make_directory("buses");
+	make_directory("maps");
+	write_map("maps/quick", "map: quick\nextends: sensirion-sps30\n"
+				"setup: {send: '7E 00 00 02 01 03 {checksum} 7E', wait: 50ms}\n");
+	start_gateway(buses);
+	wait_for_request(sps30_setup, sizeof(sps30_setup));
+	speak(&wires[0], sps30_started, sizeof(sps30_started));
+	wait_for_request(sps30_request, sizeof(sps30_request));
+	say_pm1(1);
+	wait_for("demo/air ", "\"pm1\":1,");
+	wait_for_request(sps30_request, sizeof(sps30_request));
+	speak(&wires[0], sps30_not_started, sizeof(sps30_not_started));
+	wait_for_request(sps30_setup, sizeof(sps30_setup));
+	wait_for_request(sps30_request, sizeof(sps30_request));
+	say_pm1(2);
+	wait_for("demo/air ", "\"pm1\":2,");
+	assert_int_equal(count_said("demo/air/availability", "offline"), 0);
+	wait_for("demo/air/availability", "offline");
+	asked.n = 0;
+	assert_int_equal(stage_wait(&stage, is_asked_after_setup, 0), 0);
+	say_pm1(3);
+	wait_for("demo/air ", "\"pm1\":3,");
+	finish();
+}
+
 /* A request that ends with a carriage return, whatever its length. */
 static bool has_asked_line(struct stage *on, uint64_t unused)
 {
@@ -522,7 +590,7 @@ int main(void)
 		listener_test(every_is_the_most),
 		listener_test(silence_is_offline),   listener_test(unit_that_is_cut),
 		listener_test(asked_for_a_frame),    listener_test(asked_by_address),
-		listener_test(meter_with_handshake),
+		listener_test(meter_with_handshake), listener_test(set_up_before_it_is_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -618,6 +618,30 @@ static void test_who_is_asked_answers(void **state)
 	assert_int_equal(simulator_stats(f->simulator).requests, 4);
 }
 
+/* Before it was told to begin it says nothing. */
+static void test_who_is_set_up_answers(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t byte;
+
+	play_map(f, "map: talker\ndriver: frame\nstart: '41'\nlength: 2\nsetup: 47 4F 21\n"
+		    "request: 47 3F\npoints: {a: {at: 1, type: u8}}\nexamples:\n"
+		    "  - {receive: 41 42, points: {a: 66}}\n"
+		    "  - {receive: 41 43, points: {a: 67}}\n");
+	assert_int_equal(simulator_add(f->simulator, f->map, 0), 0);
+	send_bytes(f, "G?", 2);
+	assert_int_equal(receive(f, &byte, 1, QUIET_US), 0);
+	send_bytes(f, "GO!", 3);
+	assert_int_equal(receive(f, &byte, 1, QUIET_US), 0);
+	send_bytes(f, "G?", 2);
+	hear(f, "AB");
+	send_bytes(f, "GO!G?", 5);
+	hear(f, "AC");
+	assert_int_equal(simulator_stats(f->simulator).requests, 5);
+	assert_int_equal(simulator_stats(f->simulator).answers, 2);
+	assert_int_equal(simulator_stats(f->simulator).refused, 0);
+}
+
 static void test_no_examples_nothing_to_say(void **state)
 {
 	struct fixture *f = *state;
@@ -700,6 +724,7 @@ int main(void)
 		TEST(test_mute),
 		TEST(test_examples_are_said_in_turn),
 		TEST(test_who_is_asked_answers),
+		TEST(test_who_is_set_up_answers),
 		TEST(test_no_examples_nothing_to_say),
 		cmocka_unit_test(test_link),
 	};

@@ -14,6 +14,8 @@ enum {
 
 #define DEFAULT_SILENCE (60 * USEC_PER_SEC)
 #define SILENCE_LEAST USEC_PER_SEC
+#define DEFAULT_SETUP_WAIT (100 * USEC_PER_MSEC)
+#define SETUP_WAIT_MOST (60 * USEC_PER_SEC)
 #define SILENCE_MOST (7 * 86400 * USEC_PER_SEC)
 
 void framing_free(struct framing *framing)
@@ -24,7 +26,8 @@ void framing_free(struct framing *framing)
 
 bool framing_has_address(const struct framing *framing)
 {
-	return framing->address_at >= 0 || template_has(&framing->request, FILL_ADDRESS);
+	return framing->address_at >= 0 || template_has(&framing->request, FILL_ADDRESS) ||
+	       template_has(&framing->setup, FILL_ADDRESS);
 }
 
 /* --- bytes --- */
@@ -180,6 +183,40 @@ static void read_frame_request(struct schema *schema, const struct yaml_node *no
 	template_read_frame(schema, node, false, &((struct framing *)data)->request);
 }
 
+static void read_setup_send(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	template_read_frame(schema, node, false, &((struct framing *)data)->setup);
+}
+
+static void read_setup_wait(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	schema_duration(schema, node, 0, SETUP_WAIT_MOST,
+			&((struct framing *)data)->setup_wait_us);
+}
+
+/* `7E 00 00 02 01 03 {checksum} 7E`, or `{send: "7E …", wait: 1s}`. */
+static void read_setup(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	static const struct schema_key keys[] = {
+		NEEDED("send", read_setup_send), KEY("wait", read_setup_wait), LAST_KEY,
+	};
+
+	if (node->kind == YAML_MAP)
+		schema_map(schema, node, "setup", keys, data);
+	else
+		read_setup_send(schema, node, data);
+}
+
+static void read_stuffing(struct schema *schema, const struct yaml_node *node, void *data)
+{
+	static const char *const words[] = {
+		[STUFFING_NONE] = "none", [STUFFING_SHDLC] = "shdlc", NULL};
+	unsigned index;
+
+	if (schema_word(schema, node, "a stuffing", words, &index))
+		((struct framing *)data)->stuffing = index;
+}
+
 static void read_text_request(struct schema *schema, const struct yaml_node *node, void *data)
 {
 	template_read_text(schema, node, false, &((struct framing *)data)->request);
@@ -248,9 +285,40 @@ static void check_frame(struct schema *schema, const struct yaml_node *root,
 	if (framing->length && framing->address_at >= (int)framing->length)
 		schema_fault(schema, yaml_get(root, "address_at"),
 			     "the frame is %zu bytes, counted from 0", framing->length);
-	if (template_has(&framing->request, FILL_CHECKSUM) && !framing->checksum.type)
-		schema_fault(schema, yaml_get(root, "request"),
-			     "{checksum} needs the map's `checksum:`");
+}
+
+/* What is sent: a request, or a setup. */
+static void check_sent(struct schema *schema, const struct yaml_node *node,
+		       const struct framing *framing, const struct template *template)
+{
+	if (!template->count)
+		return;
+	if (template_has(template, FILL_CHECKSUM) && !framing->checksum.type)
+		schema_fault(schema, node, "{checksum} needs the map's `checksum:`");
+	if (framing->stuffing == STUFFING_SHDLC &&
+	    (template->count < 2 || template->items[0] != SHDLC_FLAG ||
+	     template->items[template->count - 1] != SHDLC_FLAG))
+		schema_fault(schema, node, "with `stuffing: shdlc` it begins and ends with 7E");
+}
+
+static void check_stuffing(struct schema *schema, const struct yaml_node *root,
+			   const struct framing *framing)
+{
+	const struct ending *start = &framing->start, *end = &framing->end;
+
+	if (framing->stuffing == STUFFING_SHDLC &&
+	    (!start->length || start->bytes[0] != SHDLC_FLAG || end->length != 1 ||
+	     end->bytes[0] != SHDLC_FLAG))
+		schema_fault(schema, yaml_get(root, "stuffing"),
+			     "shdlc's frames begin and end with 7E: so do `start:` and `end:`");
+}
+
+static void check_setup(struct schema *schema, const struct yaml_node *root,
+			const struct framing *framing)
+{
+	if (framing->setup.count && !framing->request.count)
+		schema_fault(schema, yaml_get(root, "setup"),
+			     "setup comes before the first `request:`, which is missing");
 }
 
 static void check_silence(struct schema *schema, const struct yaml_node *root,
@@ -287,7 +355,9 @@ const struct schema_key *framing_keys(enum driver_kind kind)
 		KEY("length", read_length),
 		KEY("end", read_end),
 		KEY("checksum", read_checksum),
+		KEY("stuffing", read_stuffing),
 		KEY("address_at", read_address_at),
+		KEY("setup", read_setup),
 		KEY("request", read_frame_request),
 		KEY("silence", read_silence),
 		LAST_KEY,
@@ -312,10 +382,19 @@ const struct schema_key *framing_keys(enum driver_kind kind)
 void framing_read(struct schema *schema, const struct yaml_node *root, enum driver_kind kind,
 		  struct framing *framing)
 {
-	*framing = (struct framing){.address_at = -1, .silence_us = DEFAULT_SILENCE};
+	*framing = (struct framing){
+		.address_at = -1,
+		.setup_wait_us = DEFAULT_SETUP_WAIT,
+		.silence_us = DEFAULT_SILENCE,
+	};
 	schema_take(schema, root, "the map", framing_keys(kind), framing);
-	if (kind == DRIVER_FRAME)
+	if (kind == DRIVER_FRAME) {
 		check_frame(schema, root, framing);
+		check_stuffing(schema, root, framing);
+		check_setup(schema, root, framing);
+		check_sent(schema, yaml_get(root, "request"), framing, &framing->request);
+		check_sent(schema, yaml_get(root, "setup"), framing, &framing->setup);
+	}
 	check_silence(schema, root, framing);
 	check_acknowledge(schema, root, framing);
 }

@@ -39,6 +39,14 @@ enum telegram_seal {
 	SEAL_BCC,   /* IEC 62056-21 */
 };
 
+/* What stands in place of bytes that would be taken for a frame's ends. */
+enum stuffing {
+	STUFFING_NONE,
+	STUFFING_SHDLC, /* from 7E to 7E: 7D and the byte with bit 5 turned round */
+};
+
+enum { SHDLC_FLAG = 0x7E }; /* stands at both ends of its frames, and nowhere else */
+
 struct framing {
 	struct ending start; /* frame */
 	struct ending end;   /* frame, text */
@@ -55,11 +63,14 @@ struct framing {
 		uint16_t from; /* the first byte that it is taken of */
 		bool low_first;
 	} checksum;
+	enum stuffing stuffing;     /* frame; lengths and offsets are as without it */
 	int16_t address_at;         /* frame: the byte that is the address; -1: none */
 	bool nmea;                  /* text: sentences of NMEA 0183 */
 	char *separator, *assign;   /* text: between fields, between key and value */
 	enum telegram_seal seal;    /* obis */
 	struct template request;    /* count 0: it speaks unasked */
+	struct template setup;      /* frame: what it is told before it is asked; count 0: nothing */
+	uint64_t setup_wait_us;     /* before it can be asked then */
 	struct template acknowledge; /* obis: what it waits for after it has named itself */
 	uint64_t silence_us;        /* unasked: silent for so long, it is offline */
 };

@@ -11,9 +11,16 @@
  * Offsets are counted from the frame's first byte. `length:` is fixed, or says where in the
  * frame a count stands; a frame with neither goes up to the first `end:`. The checksum stands
  * at the frame's end, or before `end:`. The sources of the figures are in the maps.
+ *
+ * With `stuffing: shdlc` a frame goes from one 7E to the next. All else is of the frame as it
+ * is without the stuffing:
+ *
+ *     start             count                              checksum    end
+ *     7E 00 03    00    28          … 40 bytes …           D4          7E                SPS30
  */
 
 #include "drivers/raw.h"
+#include "drivers/shdlc.h"
 #include "field/driver.h"
 
 #include <string.h>
@@ -97,14 +104,28 @@ static bool is_sealed(const struct framing *framing, const uint8_t *bytes, size_
 				word_at(bytes + at, size, framing->checksum.low_first);
 }
 
+/* What is wrong with a frame of that length; REPLY_OK: nothing. */
+static enum reply_status judge(const struct framing *framing, uint8_t address,
+			       const uint8_t *frame, size_t length)
+{
+	if (memcmp(frame + length - framing->end.length, framing->end.bytes,
+		   framing->end.length))
+		return REPLY_LENGTH;
+	if (!is_sealed(framing, frame, length))
+		return REPLY_CHECKSUM;
+	if (framing->address_at >= 0 &&
+	    (framing->address_at >= (int)length || frame[framing->address_at] != address))
+		return REPLY_ADDRESS;
+	return REPLY_OK;
+}
+
 /*
  * After a refusal the search goes on right behind the first byte: what looked like a start
  * may have been a value of a frame whose beginning was lost.
  */
-static struct chunk frame_next(const struct device_map *map, uint8_t address,
+static struct chunk next_plain(const struct framing *framing, uint8_t address,
 			       const uint8_t *bytes, size_t n)
 {
-	const struct framing *framing = &map->framing;
 	size_t start = find_start(&framing->start, bytes, n), length;
 	enum reply_status status;
 
@@ -117,23 +138,82 @@ static struct chunk frame_next(const struct device_map *map, uint8_t address,
 		return refused(status, status != REPLY_MORE);
 	if (n < length)
 		return refused(REPLY_MORE, 0);
-	if (memcmp(bytes + length - framing->end.length, framing->end.bytes,
-		   framing->end.length))
-		return refused(REPLY_LENGTH, 1);
-	if (!is_sealed(framing, bytes, length))
-		return refused(REPLY_CHECKSUM, 1);
-	if (framing->address_at >= 0 &&
-	    (framing->address_at >= (int)length || bytes[framing->address_at] != address))
-		return refused(REPLY_ADDRESS, length);
-	return (struct chunk){REPLY_OK, length, bytes, length};
+	status = judge(framing, address, bytes, length);
+	if (status == REPLY_OK)
+		return (struct chunk){REPLY_OK, length, bytes, length};
+	return refused(status, status == REPLY_ADDRESS ? length : 1);
 }
 
-static size_t frame_values(_unused_ const struct device_map *map, const struct point *points,
+/* What is wrong with an unstuffed frame, which has both flags. */
+static enum reply_status judge_stuffed(const struct framing *framing, uint8_t address,
+				       const uint8_t *plain, size_t length)
+{
+	size_t wanted = length;
+	enum reply_status status;
+
+	if (length < framing->start.length + seal_length(framing))
+		return REPLY_LENGTH;
+	status = judge(framing, address, plain, length);
+	if (status != REPLY_OK)
+		return status;
+	/* Right in itself, but the answer to something else. */
+	if (memcmp(plain, framing->start.bytes, framing->start.length))
+		return REPLY_FUNCTION;
+	if (framing->length || framing->count.size)
+		status = frame_length(framing, plain, length, &wanted);
+	return status == REPLY_OK && wanted == length ? REPLY_OK : REPLY_LENGTH;
+}
+
+/*
+ * A flag that was taken for a beginning may have been an end. So the search goes on with the
+ * flag behind what was refused, unless a checksum has shown that both are those of one frame.
+ */
+static struct chunk next_stuffed(const struct framing *framing, uint8_t address,
+				 const uint8_t *bytes, size_t n)
+{
+	const uint8_t *begin = n ? memchr(bytes, SHDLC_FLAG, n) : bytes, *end;
+	uint8_t plain[FRAME_MAX_LENGTH];
+	enum reply_status status;
+	size_t used, length;
+
+	if (begin != bytes)
+		return refused(REPLY_GARBAGE, begin ? (size_t)(begin - bytes) : n);
+	end = n > 1 ? memchr(bytes + 1, SHDLC_FLAG, n - 1) : NULL;
+	if (!end)
+		return n < 2 * FRAME_MAX_LENGTH ? refused(REPLY_MORE, 0)
+						: refused(REPLY_LENGTH, 1);
+	used = (size_t)(end - bytes);
+	if (used == 1)
+		return refused(REPLY_GARBAGE, 1);
+	length = shdlc_unstuff(bytes, used + 1, plain, sizeof(plain));
+	status = judge_stuffed(framing, address, plain, length);
+	if (status == REPLY_OK)
+		return (struct chunk){REPLY_OK, used + 1, bytes, used + 1};
+	if ((status == REPLY_FUNCTION || status == REPLY_ADDRESS) && framing->checksum.type)
+		used++;
+	return refused(status, used);
+}
+
+static struct chunk frame_next(const struct device_map *map, uint8_t address,
+			       const uint8_t *bytes, size_t n)
+{
+	const struct framing *framing = &map->framing;
+
+	return framing->stuffing == STUFFING_SHDLC ? next_stuffed(framing, address, bytes, n)
+						   : next_plain(framing, address, bytes, n);
+}
+
+static size_t frame_values(const struct device_map *map, const struct point *points,
 			   size_t count, const uint8_t *unit, size_t n,
 			   struct reading *readings)
 {
+	uint8_t plain[FRAME_MAX_LENGTH];
 	size_t found = 0;
 
+	if (map->framing.stuffing == STUFFING_SHDLC) {
+		n = shdlc_unstuff(unit, n, plain, sizeof(plain));
+		unit = plain;
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct reading *reading = &readings[found];
 
@@ -148,30 +228,46 @@ static size_t frame_values(_unused_ const struct device_map *map, const struct p
 	return found;
 }
 
-static size_t frame_ask(const struct device_map *map, uint8_t address,
-			uint8_t frame[FRAME_MAX])
+/* The template as it goes over the wire. */
+static size_t fill(const struct framing *framing, const struct template *template,
+		   uint8_t address, uint8_t frame[FRAME_MAX])
 {
-	const struct framing *framing = &map->framing;
+	uint8_t plain[2 * REQUEST_MAX_LENGTH]; /* a checksum may be two bytes */
 	size_t n = 0, from = framing->checksum.from;
 
-	for (size_t i = 0; i < framing->request.count; i++) {
-		uint16_t item = framing->request.items[i], sum;
+	for (size_t i = 0; i < template->count; i++) {
+		uint16_t item = template->items[i], sum;
 
 		if (item == FILL_ADDRESS)
 			item = address;
 		if (item != FILL_CHECKSUM) {
-			frame[n++] = (uint8_t)item;
+			plain[n++] = (uint8_t)item;
 			continue;
 		}
-		sum = checksum_of(framing->checksum.type, frame + (from < n ? from : n),
+		sum = checksum_of(framing->checksum.type, plain + (from < n ? from : n),
 				  from < n ? n - from : 0);
 		if (checksum_size(framing->checksum.type) == 2) {
-			frame[n++] = (uint8_t)(framing->checksum.low_first ? sum : sum >> 8);
+			plain[n++] = (uint8_t)(framing->checksum.low_first ? sum : sum >> 8);
 			sum = framing->checksum.low_first ? sum >> 8 : sum;
 		}
-		frame[n++] = (uint8_t)sum;
+		plain[n++] = (uint8_t)sum;
 	}
+	if (framing->stuffing == STUFFING_SHDLC)
+		return shdlc_stuff(plain, n, frame);
+	memcpy(frame, plain, n);
 	return n;
+}
+
+static size_t frame_ask(const struct device_map *map, uint8_t address,
+			uint8_t frame[FRAME_MAX])
+{
+	return fill(&map->framing, &map->framing.request, address, frame);
+}
+
+static size_t frame_set_up(const struct device_map *map, uint8_t address,
+			   uint8_t frame[FRAME_MAX])
+{
+	return fill(&map->framing, &map->framing.setup, address, frame);
 }
 
 const struct driver driver_frame = {
@@ -179,4 +275,5 @@ const struct driver driver_frame = {
 	.next = frame_next,
 	.values = frame_values,
 	.ask = frame_ask,
+	.set_up = frame_set_up,
 };

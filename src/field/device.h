@@ -55,6 +55,7 @@ struct device {
 	enum device_state state;
 	unsigned failures; /* requests that were given up, since the last answer */
 	unsigned busy;     /* times in a row that it asked to be asked later */
+	bool set_up;       /* it was told its map's `setup:`, as far as is known */
 	bool excepted;     /* it said that something is wrong with it: told once */
 	uint64_t answered_us;
 	struct counters counters;

@@ -109,6 +109,12 @@ struct driver {
 	size_t (*ask)(const struct device_map *map, uint8_t address, uint8_t frame[FRAME_MAX]);
 
 	/*
+	 * What the device is told before it is asked for the first time, and again when it has
+	 * lost that; its length, 0: nothing. NULL: it never is.
+	 */
+	size_t (*set_up)(const struct device_map *map, uint8_t address, uint8_t frame[FRAME_MAX]);
+
+	/*
 	 * What the device waits for in the midst of its answer, of which `bytes` were received
 	 * so far; 0: nothing. NULL: it never does.
 	 */

@@ -7,8 +7,9 @@
  *     LISTENING   unasked: what comes is taken to pieces as it comes
  *
  *     IDLE ── due ─▶ WAITING ── answer ─▶ IDLE          asked: one request at a time
- *                     │   ▲
- *                     │   └─ the same again: no answer in `timeout`
+ *       │             │   ▲  ▲
+ *       │             │   │  └─ the same again: no answer in `timeout`
+ *       └─ `setup:` ─▶ SETTING_UP: it is told first, and again when its answer has no values
  *                     └─▶ QUIET ── as long again ─▶ IDLE
  *
  * What was said in one go is published as one message: it is kept until each point that is due
@@ -45,6 +46,7 @@ enum listener_state {
 	LISTENER_CLOSED,
 	LISTENER_LISTENING,
 	LISTENER_IDLE,
+	LISTENER_SETTING_UP,
 	LISTENER_WAITING,
 	LISTENER_QUIET,
 };
@@ -129,6 +131,8 @@ static void on_open(void *data, struct port *port)
 	speech_clear(&listener->speech);
 	listener->device = &listener->devices[0];
 	listener->device->reading_count = 0;
+	for (size_t i = 0; i < listener->config->device_count; i++)
+		listener->devices[i].set_up = false;
 	listener->state = listener->asked ? LISTENER_IDLE : LISTENER_LISTENING;
 	step(listener);
 }
@@ -249,6 +253,51 @@ static void send_request(struct listener *listener)
 	listener->state = LISTENER_WAITING;
 }
 
+/* What comes while it takes its setup in is passed over. */
+static void send_setup(struct listener *listener)
+{
+	struct device *device = listener->device;
+	const struct device_config *config = device->config;
+	size_t n = device->driver->set_up(config->map, config->address, listener->frame);
+
+	if (!send_bytes(listener, n))
+		return;
+	device->set_up = true;
+	listener->deadline_us = listener->end_us + config->map->framing.setup_wait_us;
+	listener->state = LISTENER_SETTING_UP;
+}
+
+static bool needs_setup(const struct device *device)
+{
+	return device->config->map->framing.setup.count && !device->set_up;
+}
+
+static void ask(struct listener *listener)
+{
+	if (needs_setup(listener->device))
+		send_setup(listener);
+	else
+		send_request(listener);
+}
+
+/* The request was in vain. It is sent again, unless that was often enough. */
+static void attempt_failed(struct listener *listener, uint64_t now_us)
+{
+	struct device *device = listener->device;
+
+	if (device->state != DEVICE_OFFLINE &&
+	    listener->attempts <= listener->config->retries) {
+		ask(listener);
+		return;
+	}
+	if (device_failed(device, now_us, now_us))
+		device_is_silent(listener);
+	device->set_up = false;
+	finish_poll(listener, now_us);
+	listener->state = LISTENER_QUIET;
+	listener->deadline_us = now_us + listener->config->timeout_us;
+}
+
 /* What the device waits for before it goes on. */
 static void acknowledge(struct listener *listener)
 {
@@ -273,8 +322,10 @@ static void take_pending(struct listener *listener, bool cut)
 	while (speech_next(&listener->speech, listener->device, cut, &count)) {
 		uint64_t now_us = clock_monotonic_us();
 
-		if (!count)
+		if (!count) {
+			listener->device->set_up = false;
 			continue;
+		}
 		device_is_heard(listener, now_us);
 		collect(listener, count, now_us);
 	}
@@ -293,6 +344,7 @@ static void note_latency(struct listener *listener)
 
 static void take_received(struct listener *listener)
 {
+	const struct device *device = listener->device;
 	uint64_t now_us = listener->received_us;
 
 	if (!speech_strip(&listener->speech, listener->frame, listener->echo_length))
@@ -303,7 +355,9 @@ static void take_received(struct listener *listener)
 	if (listener->state == LISTENER_CLOSED)
 		return;
 	take_pending(listener, false);
-	if (collect_is_complete(listener->device, now_us)) {
+	if (listener->asked && needs_setup(device) && !device->reading_count) {
+		attempt_failed(listener, now_us);
+	} else if (collect_is_complete(device, now_us)) {
 		if (listener->asked)
 			finish_poll(listener, now_us);
 		else
@@ -312,7 +366,7 @@ static void take_received(struct listener *listener)
 		/* It has begun: it may take its time, and must not stop in between. */
 		if (listener->speech.length)
 			listener->deadline_us = now_us + CUT_US;
-		else if (listener->device->reading_count)
+		else if (device->reading_count)
 			listener->deadline_us = now_us + PAUSE_US;
 		if (listener->deadline_us > listener->sent_us + ANSWER_US)
 			listener->deadline_us = listener->sent_us + ANSWER_US;
@@ -334,7 +388,8 @@ static void receive(struct listener *listener)
 	if (listener->state == LISTENER_QUIET)
 		listener->deadline_us = listener->received_us + listener->config->timeout_us;
 	/* Where nobody was asked, nobody is listened to. */
-	if (listener->state == LISTENER_QUIET || listener->state == LISTENER_IDLE)
+	if (listener->state == LISTENER_QUIET || listener->state == LISTENER_IDLE ||
+	    listener->state == LISTENER_SETTING_UP)
 		speech_clear(&listener->speech);
 	else
 		take_received(listener);
@@ -413,7 +468,7 @@ static void step_idle(struct listener *listener)
 	if (due_us > clock_monotonic_us())
 		wake_at(listener, due_us);
 	else
-		send_request(listener);
+		ask(listener);
 }
 
 static void wait_over(struct listener *listener)
@@ -429,16 +484,7 @@ static void wait_over(struct listener *listener)
 		speech_refuse(&listener->speech, device, REPLY_LENGTH);
 	else
 		device->counters.timeouts++;
-	if (device->state != DEVICE_OFFLINE &&
-	    listener->attempts <= listener->config->retries) {
-		send_request(listener);
-		return;
-	}
-	if (device_failed(device, now_us, now_us))
-		device_is_silent(listener);
-	finish_poll(listener, now_us);
-	listener->state = LISTENER_QUIET;
-	listener->deadline_us = now_us + listener->config->timeout_us;
+	attempt_failed(listener, now_us);
 }
 
 /* Does what can be done now, and sets the timer to when there is more to do. */
@@ -458,6 +504,8 @@ static void step(struct listener *listener)
 			step_idle(listener);
 		} else if (clock_monotonic_us() < listener->deadline_us) {
 			wake_at(listener, listener->deadline_us);
+		} else if (before == LISTENER_SETTING_UP) {
+			send_request(listener);
 		} else if (before == LISTENER_WAITING) {
 			wait_over(listener);
 		} else {

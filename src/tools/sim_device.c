@@ -16,7 +16,11 @@ enum {
 
 int sim_device_init(struct sim_device *device, const struct device_map *map, uint8_t address)
 {
-	*device = (struct sim_device){.map = map, .address = address};
+	*device = (struct sim_device){
+		.map = map,
+		.address = address,
+		.set_up = !map->framing.setup.count,
+	};
 	device->pins = calloc(map->point_count, sizeof(*device->pins));
 	return device->pins ? 0 : -ENOMEM;
 }
@@ -182,14 +186,35 @@ static enum serve_status match(const uint8_t *bytes, size_t n, const uint8_t *wa
 	return n < length ? SERVE_MORE : SERVE_REQUEST;
 }
 
+/* Whether it is told what it has to be told first, which it does not answer. */
+static enum serve_status hear_setup(struct sim_device *device, const uint8_t *bytes, size_t n,
+				    size_t *used, struct saying *saying)
+{
+	const struct driver *driver = driver_find(device->map->driver);
+	enum serve_status status;
+	uint8_t frame[FRAME_MAX];
+
+	if (!device->map->framing.setup.count)
+		return SERVE_REFUSED;
+	*used = driver->set_up(device->map, device->address, frame);
+	status = match(bytes, n, frame, *used);
+	if (status == SERVE_REQUEST) {
+		device->set_up = true;
+		*saying = (struct saying){0};
+	}
+	return status;
+}
+
 enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *bytes, size_t n,
 				  size_t *used, struct saying *saying)
 {
 	const struct driver *driver = driver_find(device->map->driver);
 	const struct example *example = &device->map->examples[device->example];
-	enum serve_status status;
+	enum serve_status status, setup = hear_setup(device, bytes, n, used, saying);
 	uint8_t frame[FRAME_MAX];
 
+	if (setup == SERVE_REQUEST)
+		return setup;
 	if (device->begun) {
 		*used = driver->acknowledge(device->map, example->receive, device->begun,
 					    frame);
@@ -202,6 +227,6 @@ enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *byte
 	*used = driver->ask(device->map, device->address, frame);
 	status = match(bytes, n, frame, *used);
 	if (status == SERVE_REQUEST)
-		*saying = begin_answer(device);
-	return status;
+		*saying = device->set_up ? begin_answer(device) : (struct saying){0};
+	return status == SERVE_REFUSED ? setup : status;
 }

@@ -17,6 +17,7 @@ struct sim_device {
 	/* of a device that speaks in units: its map's examples, in turn */
 	size_t example; /* the next one */
 	bool pinned;    /* it stays that one */
+	bool set_up;    /* it was told its map's `setup:`; before that it says nothing */
 	size_t begun;   /* bytes of it that were said, until what was acknowledged goes on */
 };
 
@@ -51,8 +52,9 @@ int sim_device_pin_example(struct sim_device *device, size_t example);
 struct saying sim_device_say(struct sim_device *device);
 
 /*
- * What it says to the bytes that it hears, if they begin with its request (or, in the midst
- * of an answer, with what it waits for), which are *used; MORE where they may become that.
+ * What it says to the bytes that it hears, if they begin with its request (or its setup, or,
+ * in the midst of an answer, with what it waits for), which are *used; MORE where they may
+ * become that. Said may be nothing.
  */
 enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *bytes, size_t n,
 				  size_t *used, struct saying *saying);

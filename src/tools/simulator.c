@@ -334,8 +334,10 @@ static void take_stream(struct simulator *s)
 			return;
 		if (status == SERVE_REQUEST) {
 			s->stats.requests++;
-			say(s, saying, later(s->in_begin_us + characters_us(s, used),
-					     s->in_last_us));
+			if (saying.length)
+				say(s, saying,
+				    later(s->in_begin_us + characters_us(s, used),
+					  s->in_last_us));
 		} else {
 			s->stats.refused++;
 			used = s->in_length;

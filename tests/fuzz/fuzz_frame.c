@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-	static struct device_map *maps[5];
+	static struct device_map *maps[7];
 
 	if (!maps[0]) {
 		maps[0] = fuzz_map(MAP "start: 42 4D\nlength: {at: 2, size: 2, add: 4}\n"
@@ -23,6 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 				       "points: {a: {at: 1, type: u64, order: GHEFCDAB}}\n");
 		maps[4] = fuzz_map(MAP "start: 5A\nlength: {at: 900, size: 2, most: 1000}\n"
 				       "points: {a: {at: 1, bits: 3..9}}\n");
+		maps[5] = fuzz_map(MAP "stuffing: shdlc\nstart: 7E\nend: 7E\n"
+				       "points: {a: {at: 1, type: u8}, b: {at: 500, type: f32}}\n");
+		maps[6] = fuzz_map(MAP "stuffing: shdlc\nstart: 7E 00\nend: 7E\n"
+				       "length: {at: 3, add: 6}\naddress_at: 2\n"
+				       "checksum: {type: sum8-inverted, from: 1}\n"
+				       "points: {a: {at: 4}, b: {at: 6, type: u64}}\n");
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
 		fuzz_stream(maps[i], bytes, n);
