@@ -145,6 +145,17 @@ static int start_bus(struct daemon *daemon, size_t i)
 		       &daemon->buses[i]);
 }
 
+/* What there is to read is told by the uplink to those who look for it. */
+static int offer(struct daemon *daemon)
+{
+	struct catalog *catalog;
+	int r = catalog_new(daemon->config, &catalog);
+
+	if (r == 0)
+		uplink_offer(daemon->uplink, catalog);
+	return r;
+}
+
 /* Without it the gateway does all that it is for. */
 static void open_report(struct daemon *daemon)
 {
@@ -184,6 +195,8 @@ static int start(struct daemon *daemon)
 			return r;
 	}
 	r = uplink_start(config->conf, daemon->queue, &daemon->uplink);
+	if (r == 0)
+		r = offer(daemon);
 	if (r == 0)
 		open_report(daemon);
 	return r < 0 ? r : timedate_new(daemon->loop, &daemon->timedate);

@@ -111,10 +111,17 @@ static char *resolve(const struct reader *reader, const char *path)
 	return asprintf(&full, "%s%s", reader->directory, path) < 0 ? NULL : full;
 }
 
+static const char *check_topic(const struct key *key, const char *text)
+{
+	if (key->kind == KIND_LEVELS && strchr(text, '{'))
+		return "placeholders have no meaning here";
+	return key->kind == KIND_TOPIC || key->kind == KIND_LEVELS ? topic_check(text) : NULL;
+}
+
 static void read_text(struct reader *reader, const struct key *key,
 		      const config_setting_t *setting, const char *text)
 {
-	const char *wrong = key->kind == KIND_TOPIC ? topic_check(text) : NULL;
+	const char *wrong = check_topic(key, text);
 
 	if (!*text)
 		fault(reader, setting, "%s is empty; leave it out for its default",

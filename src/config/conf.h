@@ -46,6 +46,11 @@ enum time_format {
 	TIME_EPOCH_MS,
 };
 
+enum discovery {
+	DISCOVERY_NONE,
+	DISCOVERY_HOMEASSISTANT,
+};
+
 struct publish_conf {
 	char *topic; /* template, default {gateway}/{device} */
 	enum layout layout;
@@ -55,6 +60,8 @@ struct publish_conf {
 	enum time_format time;
 	uint64_t expiry_us;     /* what the broker could not deliver by then it drops; 0: never */
 	uint64_t clock_wait_us; /* how long the clock may take to be set right at the start */
+	enum discovery discovery; /* who is told of what there is to read … */
+	char *discovery_prefix;   /* … on topics below this */
 };
 
 enum spool_when_full {

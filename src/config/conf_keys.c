@@ -60,6 +60,9 @@ static const struct key publish_keys[] = {
 	 .change = CONF_NOW},
 	{"clock_wait", KIND_DURATION, FIELD(publish.clock_wait_us), .most = 3600 * USEC_PER_SEC,
 	 .change = CONF_NOW},
+	{"discovery", KIND_WORD, FIELD(publish.discovery), WORDS("none", "homeassistant"),
+	 .change = CONF_NOW},
+	{"discovery_prefix", KIND_LEVELS, FIELD(publish.discovery_prefix), .change = CONF_NOW},
 	{0},
 };
 
@@ -95,9 +98,11 @@ int conf_set_defaults(struct conf *conf, const char *file)
 	conf->maps = calloc(2, sizeof(*conf->maps));
 	conf->broker.host = strdup("localhost");
 	conf->publish.topic = strdup("{gateway}/{device}");
+	conf->publish.discovery_prefix = strdup("homeassistant");
 	conf->spool.directory = strdup("/var/lib/postbus/spool");
 	if (!conf->file || !conf->buses || !conf->maps || !conf->broker.host ||
-	    !conf->publish.topic || !conf->spool.directory)
+	    !conf->publish.topic || !conf->publish.discovery_prefix ||
+	    !conf->spool.directory)
 		return -ENOMEM;
 	conf->map_count = 2;
 	conf->maps[0] = strdup(SYSCONFDIR "/postbus/devices");
@@ -147,6 +152,7 @@ void conf_free(struct conf *conf)
 	free(conf->broker.tls.psk_identity);
 	free(conf->broker.tls.psk_file);
 	free(conf->publish.topic);
+	free(conf->publish.discovery_prefix);
 	free(conf->spool.directory);
 	free(conf);
 }

@@ -9,7 +9,8 @@ enum kind {
 	KIND_PATH, /* relative ones are the file's directory's */
 	KIND_PATHS,
 	KIND_NAME,
-	KIND_TOPIC,
+	KIND_TOPIC,  /* with placeholders */
+	KIND_LEVELS, /* a topic without */
 	KIND_BOOL,
 	KIND_NUMBER,   /* least to most */
 	KIND_DURATION, /* the same, in microseconds; .words[0], if any, means 0 */

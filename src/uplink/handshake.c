@@ -52,7 +52,8 @@ static mosquitto_property *message_properties(const struct session *session,
 	if (message->form != FORM_BARE)
 		(void)!mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE,
 						     "application/json");
-	if (expiry_us)
+	/* States, which stay until the next one, are retained where readings are not. */
+	if (expiry_us && (!message->retain || session->conf->publish.retain))
 		(void)!mosquitto_property_add_int32(&properties,
 						    MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
 						    (expiry_us + USEC_PER_SEC - 1) /

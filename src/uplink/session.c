@@ -101,6 +101,7 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 		forgotten = spool_forget_flights(session->spool, broker->clean_session);
 	subscriptions_opened(session, present && !broker->clean_session);
 	session->link = LINK_UP;
+	session->links++;
 	handshake_watch_log(session, false);
 	session->link_since_us = session->changed_us = clock_monotonic_us();
 	session->resumed = present;
@@ -444,6 +445,7 @@ struct session_state session_state(const struct session *session)
 		.resumed = session->resumed,
 		.attempts = session->attempts,
 		.window = session->window,
+		.links = session->links,
 	};
 }
 

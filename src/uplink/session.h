@@ -46,6 +46,7 @@ struct session_state {
 	bool resumed;      /* the broker still had it when the link came up, the last time */
 	unsigned attempts; /* to connect, in a row without success */
 	unsigned window;   /* most messages in flight on this link */
+	uint64_t links;    /* that came up so far */
 };
 struct session_state session_state(const struct session *session);
 

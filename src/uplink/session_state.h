@@ -42,6 +42,7 @@ struct session {
 	unsigned silent_ticks; /* in which nothing came */
 	uint64_t changed_us; /* when the link came up, or was lost */
 	unsigned attempts; /* without success */
+	uint64_t links;    /* that came up so far */
 	bool taken_over;   /* by another client with our id */
 	struct will will;
 	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */

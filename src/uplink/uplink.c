@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "uplink/control.h"
+#include "uplink/discoverer.h"
 #include "uplink/session.h"
 
 #include <errno.h>
@@ -36,6 +37,8 @@ struct uplink {
 	sd_event_source *queue_source, *stop_source, *turn_timer, *second_timer;
 	uint64_t turn_due_us; /* what turn_timer is set to */
 	struct session *session;
+	struct discoverer *discoverer;
+	uint64_t links_seen; /* of the session, by the discoverer */
 	struct control *control; /* NULL: nobody can ask for anything */
 	char *loss_topic;
 	uint64_t loss_due_us; /* the next `loss` message not before */
@@ -49,6 +52,7 @@ struct uplink {
 
 	pthread_mutex_t lock; /* of what others may ask for */
 	struct uplink_state state;
+	struct catalog *offered; /* NULL: nothing new */
 };
 
 /* --- readings --- */
@@ -111,6 +115,32 @@ static void tell_loss(struct uplink *uplink, uint64_t now_us)
 	uplink->loss_due_us = now_us + SECOND_US;
 }
 
+/* --- discovery --- */
+
+static void take_offer(struct uplink *uplink)
+{
+	struct catalog *offered;
+
+	pthread_mutex_lock(&uplink->lock);
+	offered = TAKE_PTR(uplink->offered);
+	pthread_mutex_unlock(&uplink->lock);
+	if (offered)
+		discoverer_offer(uplink->discoverer, offered);
+}
+
+/* A broker that has lost our session may have lost what it had retained, too. */
+static bool discover(struct uplink *uplink, uint64_t now_us)
+{
+	struct session_state state = session_state(uplink->session);
+
+	if (state.links != uplink->links_seen && discoverer_is_ready(uplink->discoverer)) {
+		uplink->links_seen = state.links;
+		if (!state.resumed && !uplink->conf->broker.clean_session)
+			discoverer_repeat(uplink->discoverer);
+	}
+	return !uplink->stopping && discoverer_turn(uplink->discoverer, now_us);
+}
+
 /* --- turns --- */
 
 static void set_turn_timer(struct uplink *uplink)
@@ -145,7 +175,8 @@ static bool turn(struct uplink *uplink)
 
 	take_queue(uplink);
 	tell_loss(uplink, now_us);
-	more = session_feed(uplink->session, waits_for_clock(uplink, now_us));
+	more = discover(uplink, now_us);
+	more = session_feed(uplink->session, waits_for_clock(uplink, now_us)) || more;
 	if (!more && !uplink->stopping && spool_gathers(uplink->spool, now_us)) {
 		set_turn_timer(uplink);
 		return false;
@@ -232,6 +263,7 @@ static int on_second(sd_event_source *source, _unused_ uint64_t time_us, void *d
 
 	(void)spool_note_clock(uplink->spool);
 	spool_expire(uplink->spool);
+	take_offer(uplink);
 	describe(uplink);
 	sd_event_source_set_time(source, clock_monotonic_us() + SECOND_US);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -331,6 +363,8 @@ static void uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->second_timer);
 	(void)session_free(uplink->session);
 	control_free(uplink->control);
+	discoverer_free(uplink->discoverer);
+	catalog_free(uplink->offered);
 	spool_free(uplink->spool);
 	sd_event_unref(uplink->loop);
 	closep(&uplink->stop_event);
@@ -401,6 +435,8 @@ int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **r
 		r = add_sources(uplink);
 	if (r >= 0)
 		r = session_new(uplink->loop, conf, uplink->spool, &uplink->session);
+	if (r >= 0)
+		r = discoverer_new(uplink->spool, conf->spool.directory, &uplink->discoverer);
 	if (r < 0)
 		return r;
 	open_control(uplink);
@@ -421,6 +457,14 @@ bool uplink_stop(struct uplink *uplink)
 	left_behind = uplink->left_behind;
 	uplink_free(uplink);
 	return left_behind;
+}
+
+void uplink_offer(struct uplink *uplink, struct catalog *catalog)
+{
+	pthread_mutex_lock(&uplink->lock);
+	catalog_free(uplink->offered);
+	uplink->offered = catalog;
+	pthread_mutex_unlock(&uplink->lock);
 }
 
 uint64_t uplink_turns(const struct uplink *uplink)

@@ -2,6 +2,7 @@
 /* uplink.h - the thread that owns the disk and the link. */
 #pragma once
 
+#include "bridge/catalog.h"
 #include "bridge/queue.h"
 #include "config/conf.h"
 #include "uplink/session.h"
@@ -22,6 +23,12 @@ int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **u
  * helper thread still waits for a name server: the process is then to end by _exit().
  */
 bool uplink_stop(struct uplink *uplink);
+
+/*
+ * What there is to read, to be told to those who look for it (publish.discovery); the uplink's
+ * from now on. Of any thread.
+ */
+void uplink_offer(struct uplink *uplink, struct catalog *catalog);
 
 /* Turns so far; grows at least once a second while the thread makes progress. */
 uint64_t uplink_turns(const struct uplink *uplink);
