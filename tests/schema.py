@@ -351,14 +351,14 @@ def the_words_are_the_same():
                for name in re.findall(r'const struct driver driver_\w+ = \{\s+\.name = "([^"]+)"',
                                       path.read_text())]
     types = {"string[8]" if word == "string[N]" else word
-             for word in words_in("src/config/point.c", "type_names")}
+             for word in words_in("src/config/coding.c", "type_names")}
     for what, of_schema, of_loader in (
         ("driver", d["driver"]["enum"], drivers),
-        ("class", d["class"]["enum"], words_in("src/config/point.c", "class_names")),
-        ("table", d["table"]["enum"], words_in("src/config/point.c", "table_names")),
+        ("class", d["class"]["enum"], words_in("src/config/meaning.c", "class_names")),
+        ("table", d["table"]["enum"], words_in("src/config/coding.c", "table_names")),
         ("type", d["type"]["examples"], types),
         ("type of text", d["written_type"]["enum"],
-         words_in("src/config/point.c", "written_names")),
+         words_in("src/config/coding.c", "written_names")),
         ("checksum", d["frame_checksum"]["anyOf"][0]["enum"],
          words_in("src/base/checksum.c", "checksum_names")),
     ):

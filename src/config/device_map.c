@@ -4,6 +4,7 @@
 
 #include "config/extend.h"
 #include "config/identity.h"
+#include "config/meaning.h"
 #include "config/point.h"
 
 #include <ctype.h>
@@ -41,14 +42,14 @@ bool name_is_valid(const char *name)
 	return length > 0;
 }
 
-static bool is_bits(enum table table)
+bool table_is_bits(enum table table)
 {
 	return table == TABLE_COIL || table == TABLE_DISCRETE;
 }
 
 size_t point_size(const struct point *point)
 {
-	if (is_bits(point->table))
+	if (table_is_bits(point->table))
 		return 1;
 	/* A register has two bytes; a frame gives each value no more than it needs. */
 	switch (point->locator ? point->type : TYPE_U16) {
@@ -80,7 +81,7 @@ size_t point_size(const struct point *point)
 
 unsigned point_span(const struct point *point)
 {
-	return is_bits(point->table) ? 1 : point_size(point) / 2;
+	return table_is_bits(point->table) ? 1 : point_size(point) / 2;
 }
 
 bool point_is_read(const struct point *point)
@@ -371,7 +372,7 @@ static void read_points(struct schema *schema, const struct yaml_node *node, voi
 
 		point_read(schema, node->keys[i], node->items[i], &reading->defaults,
 			   &map->framing, locator, point);
-		if (map->kind == DRIVER_MODBUS && !is_bits(point->table) &&
+		if (map->kind == DRIVER_MODBUS && !table_is_bits(point->table) &&
 		    point_span(point) > map->batch.registers)
 			schema_fault(schema, node->items[i],
 				     "takes %u registers, but batch.registers is %u",

@@ -214,9 +214,16 @@ int point_override(struct point *point, const char *file, const struct yaml_node
 /* The tables as maps call them, ending with NULL. */
 extern const char *const table_names[];
 
+/* Whether a table is one of single bits, rather than of registers. */
+bool table_is_bits(enum table table);
+
 /* The point's type as its map says it. */
 enum { POINT_TYPE_NAME_MAX = 16 };
 const char *point_type_name(const struct point *point, char name[POINT_TYPE_NAME_MAX]);
+
+/* Whether its value is a number; whether it is whole on the wire, as bool is too. */
+bool point_is_number(const struct point *point);
+bool point_is_integer(const struct point *point);
 
 /* Bytes that the point's raw value has on the wire (2 per register; 1 for coils); not of text. */
 size_t point_size(const struct point *point);

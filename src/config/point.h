@@ -7,8 +7,8 @@
 
 /*
  * What every point begins with: u16 in the holding table (or a number, in text), every 10 s,
- * and on top of it what the map's `defaults:` says. A default order or nan holds for the points that are as long
- * as it is (order) or have the same type (nan); the others go without.
+ * and on top of it what the map's `defaults:` says. A default order or nan holds for the
+ * points that are as long as it is (order) or have the same type (nan); the others go without.
  */
 struct point_defaults {
 	struct point point;
@@ -31,5 +31,3 @@ void point_defaults_read(struct schema *schema, const struct yaml_node *node,
 void point_read(struct schema *schema, const struct yaml_node *name,
 		const struct yaml_node *node, const struct point_defaults *defaults,
 		const struct framing *framing, struct locator *locator, struct point *point);
-
-void point_values_free(struct point *point);

@@ -222,16 +222,6 @@ void writing_read(struct schema *schema, const struct yaml_node *node, enum driv
 
 /* --- what can only be checked when the line is whole --- */
 
-static bool is_bits(enum table table)
-{
-	return table == TABLE_COIL || table == TABLE_DISCRETE;
-}
-
-static bool is_number(const struct point *point)
-{
-	return point->type != TYPE_BOOL && point->type != TYPE_STRING;
-}
-
 static unsigned raw_bits(const struct point *point)
 {
 	if (point->bit_count)
@@ -303,7 +293,7 @@ static void check_limits(struct schema *schema, const struct yaml_node *node,
 	const struct yaml_node *min = yaml_get(node, "min"), *max = yaml_get(node, "max");
 	double least, most;
 
-	if (!is_number(point)) {
+	if (!point_is_number(point)) {
 		if (point->has_write_min || point->has_write_max || point->has_write_step)
 			schema_fault(schema, node, "min, max and step are for numbers");
 		return;
@@ -348,7 +338,7 @@ static void check_function(struct schema *schema, const struct yaml_node *node,
 		schema_fault(schema, flash, "a flash is of coils");
 	if (!function || !number)
 		return;
-	if ((number == WRITE_COIL || number == WRITE_COILS) != is_bits(point->table))
+	if ((number == WRITE_COIL || number == WRITE_COILS) != table_is_bits(point->table))
 		schema_fault(schema, function, "function %u does not write the %s table",
 			     number, table_names[point->table]);
 	else if ((number == WRITE_REGISTER || number == MASK_REGISTER) && point_span(point) > 1)

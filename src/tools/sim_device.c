@@ -40,11 +40,6 @@ int sim_device_pin(const struct sim_device *device, const char *point, double nu
 	return 0;
 }
 
-static bool is_bits(enum table table)
-{
-	return table == TABLE_COIL || table == TABLE_DISCRETE;
-}
-
 /* Whether the map has the request's registers; holes between points count as its own. */
 static bool is_inside(const struct device_map *map, const struct request *request)
 {
@@ -75,7 +70,7 @@ static bool asks_identity(const struct device_map *map, const struct request *re
 static void fill_image(const struct sim_device *device, const struct request *request,
 		       double seconds, bool pinned, uint8_t *image)
 {
-	size_t cell = is_bits(request->table) ? 1 : 2;
+	size_t cell = table_is_bits(request->table) ? 1 : 2;
 	int cells = request->count + 2 * MARGIN;
 
 	for (size_t i = 0; i < device->map->point_count; i++) {
@@ -99,7 +94,7 @@ void sim_device_fill(const struct sim_device *device, const struct request *requ
 {
 	/* A cell a register or bit, and room for points that are partly inside. */
 	uint8_t image[BATCH_MAX_BITS + 2 * MARGIN] = {0};
-	size_t cell = is_bits(request->table) ? 1 : 2;
+	size_t cell = table_is_bits(request->table) ? 1 : 2;
 
 	if (asks_identity(device->map, request)) {
 		identity_fill(&device->map->identity, data);
@@ -108,7 +103,7 @@ void sim_device_fill(const struct sim_device *device, const struct request *requ
 	/* What was pinned stands, whatever else is in the same registers. */
 	fill_image(device, request, seconds, false, image);
 	fill_image(device, request, seconds, true, image);
-	if (!is_bits(request->table)) {
+	if (!table_is_bits(request->table)) {
 		memcpy(data, image + MARGIN * cell, request->count * cell);
 		return;
 	}
@@ -119,7 +114,7 @@ void sim_device_fill(const struct sim_device *device, const struct request *requ
 
 uint8_t sim_device_exception(const struct sim_device *device, const struct request *request)
 {
-	unsigned most = is_bits(request->table) ? BATCH_MAX_BITS : BATCH_MAX_REGISTERS;
+	unsigned most = table_is_bits(request->table) ? BATCH_MAX_BITS : BATCH_MAX_REGISTERS;
 
 	if (request->count == 0 || request->count > most)
 		return EXCEPTION_VALUE;
