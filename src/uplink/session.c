@@ -366,6 +366,34 @@ static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 
 /* --- life --- */
 
+/* Of a broker nothing is known yet. */
+static void expect_all(struct session *session)
+{
+	session->will = (struct will){ .topic = session->status_topic, .qos = 1, .retain = true };
+	session->retains = true;
+}
+
+bool session_change(struct session *session, const struct conf *conf, bool anew)
+{
+	if (session->link == LINK_CONNECTING)
+		return false;
+	session->conf = conf;
+	if (!anew)
+		return true;
+	session_leave(session);
+	drop_client(session);
+	if (session->link == LINK_UP)
+		session->changed_us = clock_monotonic_us();
+	session->link = LINK_DOWN;
+	session->lost = 0;
+	session->attempts = 0;
+	session->taken_over = false;
+	session->trouble[0] = session->before[0] = '\0';
+	expect_all(session);
+	set_timer(session, 0);
+	return true;
+}
+
 int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 		struct session **result)
 {
@@ -383,8 +411,7 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 	session->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (asprintf(&session->status_topic, "%s/status", conf->gateway) < 0)
 		session->status_topic = NULL;
-	session->will = (struct will){ .topic = session->status_topic, .qos = 1, .retain = true };
-	session->retains = true;
+	expect_all(session);
 	if (session->payload && session->status_topic && session->event >= 0)
 		r = subscriptions_load(session);
 	if (r == 0)

@@ -33,6 +33,13 @@ void session_write(struct session *session);
 /* When session_feed() has something to do again by itself (CLOCK_MONOTONIC); UINT64_MAX. */
 uint64_t session_due_us(const struct session *session);
 
+/*
+ * Goes on with other settings, which must outlive it from then on. With `anew` the link is left
+ * and another one is looked for at once; what is in flight is resumed on it. False: not now, a
+ * helper works with the settings there are; it is to be asked again in a later turn.
+ */
+bool session_change(struct session *session, const struct conf *conf, bool anew);
+
 /* Says good-bye to the broker, so that it does not publish the last will. */
 void session_leave(struct session *session);
 

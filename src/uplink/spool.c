@@ -333,6 +333,16 @@ static uint32_t refused_limit(uint64_t max_bytes)
 	return limit < REFUSED_LIMIT ? limit : REFUSED_LIMIT;
 }
 
+void spool_configure(struct spool *spool, const struct spool_conf *conf)
+{
+	spool->max_age_us = conf->max_age_us;
+	spool->when_full = conf->when_full;
+	spool->order = conf->order;
+	spool->drain_rate = conf->drain_rate;
+	spool->journal.slots.max_bytes = conf->max_bytes;
+	spool->refused.limit = refused_limit(conf->max_bytes);
+}
+
 static struct spool *new_spool(const struct spool_conf *conf, bool read_only)
 {
 	_cleanup_(spool_freep) struct spool *spool = calloc(1, sizeof(*spool));
@@ -342,10 +352,6 @@ static struct spool *new_spool(const struct spool_conf *conf, bool read_only)
 	spool->directory = spool->lock = -1;
 	spool->read_only = read_only;
 	spool->sync_us = conf->sync_us;
-	spool->max_age_us = conf->max_age_us;
-	spool->when_full = conf->when_full;
-	spool->order = conf->order;
-	spool->drain_rate = conf->drain_rate;
 	ledger_init(&spool->ledger);
 	refused_init(&spool->refused);
 	journal_init(&spool->journal);
@@ -355,10 +361,9 @@ static struct spool *new_spool(const struct spool_conf *conf, bool read_only)
 	spool->path = strdup(conf->directory);
 	spool->journal.slots.read_only = read_only;
 	spool->journal.slots.path = spool->path;
-	spool->journal.slots.max_bytes = conf->max_bytes;
 	spool->refused.path = spool->path;
 	spool->refused.spool = spool->journal.slots.spool;
-	spool->refused.limit = refused_limit(conf->max_bytes);
+	spool_configure(spool, conf);
 	spool->released.bytes = malloc(STEPS_MAX * 8);
 	spool->acked.bytes = malloc(STEPS_MAX * 8);
 	spool->sent.bytes = malloc(STEPS_MAX * FLIGHT_ENCODED_SIZE);

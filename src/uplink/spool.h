@@ -24,6 +24,12 @@ int spool_close(struct spool *spool);
 void spool_free(struct spool *spool);
 DEFINE_CLEANUP(struct spool *, spool_free)
 
+/*
+ * Goes on with other settings; the directory and `sync` stay as they were. A spool that is to be
+ * smaller becomes so as it is drained; another order holds from the next link on.
+ */
+void spool_configure(struct spool *spool, const struct spool_conf *conf);
+
 /* --- taking in --- */
 
 /*

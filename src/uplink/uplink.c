@@ -25,16 +25,18 @@ enum {
 	SECOND_US = 1000 * 1000,
 	/* sd-event's own is a quarter of a second. */
 	TURN_ACCURACY_US = 100,
-	/* How long messages in flight are waited for when the gateway stops. */
+	/* How long messages in flight are waited for when the link is left. */
 	FAREWELL_US = 400 * 1000,
 };
 
 struct uplink {
-	const struct conf *conf;
+	struct conf *conf, *next_conf; /* NULL: it stays as it is */
+	bool relinks;            /* the next one needs another link, … */
+	uint64_t relink_due_us;  /* … and waits for what is in flight until then; 0: no more */
 	struct queue *queue;
 	struct spool *spool;
 	sd_event *loop;
-	sd_event_source *queue_source, *stop_source, *turn_timer, *second_timer;
+	sd_event_source *queue_source, *event_source, *turn_timer, *second_timer;
 	uint64_t turn_due_us; /* what turn_timer is set to */
 	struct session *session;
 	struct discoverer *discoverer;
@@ -43,7 +45,7 @@ struct uplink {
 	char *loss_topic;
 	uint64_t loss_due_us; /* the next `loss` message not before */
 	uint64_t clock_due_us; /* messages wait no longer for the clock to be set right */
-	int stop_event;
+	int event; /* something was asked for */
 	bool queue_is_ready;
 	bool stopping;
 	bool left_behind;
@@ -53,6 +55,8 @@ struct uplink {
 	pthread_mutex_t lock; /* of what others may ask for */
 	struct uplink_state state;
 	struct catalog *offered; /* NULL: nothing new */
+	bool stop_asked;
+	struct conf *conf_asked; /* NULL: no other one */
 };
 
 /* --- readings --- */
@@ -141,6 +145,40 @@ static bool discover(struct uplink *uplink, uint64_t now_us)
 	return !uplink->stopping && discoverer_turn(uplink->discoverer, now_us);
 }
 
+/* --- other settings --- */
+
+static void note_change(void *data, _unused_ const char *name, enum conf_change change)
+{
+	if (change == CONF_LINK)
+		((struct uplink *)data)->relinks = true;
+}
+
+/* What the last reload brought is what holds, be it that the one before did not hold yet. */
+static void take_conf(struct uplink *uplink, struct conf *conf)
+{
+	conf_free(uplink->next_conf);
+	uplink->next_conf = conf;
+	uplink->relinks = false;
+	conf_compare(uplink->conf, conf, note_change, uplink);
+	uplink->relink_due_us = clock_monotonic_us() + FAREWELL_US;
+}
+
+/* At the end of a turn: the link may be left then. */
+static void change_conf(struct uplink *uplink)
+{
+	if (!uplink->next_conf || uplink->stopping)
+		return;
+	if (uplink->relinks && session_is_busy(uplink->session) &&
+	    clock_monotonic_us() < uplink->relink_due_us)
+		return;
+	uplink->relink_due_us = 0;
+	if (!session_change(uplink->session, uplink->next_conf, uplink->relinks))
+		return;
+	spool_configure(uplink->spool, &uplink->next_conf->spool);
+	conf_free(uplink->conf);
+	uplink->conf = TAKE_PTR(uplink->next_conf);
+}
+
 /* --- turns --- */
 
 static void set_turn_timer(struct uplink *uplink)
@@ -150,6 +188,8 @@ static void set_turn_timer(struct uplink *uplink)
 
 	if (session_us < due_us)
 		due_us = session_us;
+	if (uplink->relink_due_us && uplink->relink_due_us < due_us)
+		due_us = uplink->relink_due_us;
 	if (due_us == uplink->turn_due_us)
 		return;
 	uplink->turn_due_us = due_us;
@@ -171,12 +211,14 @@ static bool waits_for_clock(struct uplink *uplink, uint64_t now_us)
 static bool turn(struct uplink *uplink)
 {
 	uint64_t now_us = clock_monotonic_us();
-	bool more;
+	bool hold = waits_for_clock(uplink, now_us), more;
 
 	take_queue(uplink);
 	tell_loss(uplink, now_us);
 	more = discover(uplink, now_us);
-	more = session_feed(uplink->session, waits_for_clock(uplink, now_us)) || more;
+	/* A link that is about to be left gets nothing more. */
+	more = session_feed(uplink->session, hold || (uplink->next_conf && uplink->relinks)) ||
+	       more;
 	if (!more && !uplink->stopping && spool_gathers(uplink->spool, now_us)) {
 		set_turn_timer(uplink);
 		return false;
@@ -184,6 +226,7 @@ static bool turn(struct uplink *uplink)
 	/* While the disk takes nothing the gateway runs on from memory, and has said so. */
 	(void)!spool_commit(uplink->spool, now_us);
 	session_write(uplink->session);
+	change_conf(uplink);
 	set_turn_timer(uplink);
 	atomic_fetch_add_explicit(&uplink->turns, 1, memory_order_relaxed);
 	return more;
@@ -269,14 +312,20 @@ static int on_second(sd_event_source *source, _unused_ uint64_t time_us, void *d
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static int on_stop(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
-		   void *data)
+static int on_event(_unused_ sd_event_source *source, int fd, _unused_ uint32_t events,
+		    void *data)
 {
 	struct uplink *uplink = data;
+	struct conf *conf;
 	eventfd_t count;
 
 	(void)!eventfd_read(fd, &count);
-	uplink->stopping = true;
+	pthread_mutex_lock(&uplink->lock);
+	uplink->stopping = uplink->stop_asked;
+	conf = TAKE_PTR(uplink->conf_asked);
+	pthread_mutex_unlock(&uplink->lock);
+	if (conf)
+		take_conf(uplink, conf);
 	return 0;
 }
 
@@ -358,7 +407,7 @@ static void uplink_free(struct uplink *uplink)
 	if (!uplink)
 		return;
 	sd_event_source_disable_unref(uplink->queue_source);
-	sd_event_source_disable_unref(uplink->stop_source);
+	sd_event_source_disable_unref(uplink->event_source);
 	sd_event_source_disable_unref(uplink->turn_timer);
 	sd_event_source_disable_unref(uplink->second_timer);
 	(void)session_free(uplink->session);
@@ -367,8 +416,13 @@ static void uplink_free(struct uplink *uplink)
 	catalog_free(uplink->offered);
 	spool_free(uplink->spool);
 	sd_event_unref(uplink->loop);
-	closep(&uplink->stop_event);
+	closep(&uplink->event);
 	pthread_mutex_destroy(&uplink->lock);
+	/* A helper that was left behind looks into it until the process ends. */
+	if (!uplink->left_behind)
+		conf_free(uplink->conf);
+	conf_free(uplink->next_conf);
+	conf_free(uplink->conf_asked);
 	free(uplink->loss_topic);
 	free(uplink);
 }
@@ -380,8 +434,8 @@ static int add_sources(struct uplink *uplink)
 				EPOLLIN, on_queue, uplink);
 
 	if (r >= 0)
-		r = sd_event_add_io(uplink->loop, &uplink->stop_source, uplink->stop_event,
-				    EPOLLIN, on_stop, uplink);
+		r = sd_event_add_io(uplink->loop, &uplink->event_source, uplink->event,
+				    EPOLLIN, on_event, uplink);
 	if (r >= 0)
 		r = sd_event_add_time(uplink->loop, &uplink->turn_timer, CLOCK_MONOTONIC,
 				      UINT64_MAX, TURN_ACCURACY_US, on_turn_timer, uplink);
@@ -412,7 +466,7 @@ static int open_spool(struct uplink *uplink)
 	return 0;
 }
 
-int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **result)
+int uplink_start(struct conf *conf, struct queue *queue, struct uplink **result)
 {
 	_cleanup_(uplink_freep) struct uplink *uplink = calloc(1, sizeof(*uplink));
 	int r;
@@ -420,12 +474,12 @@ int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **r
 	if (!uplink)
 		return -ENOMEM;
 	pthread_mutex_init(&uplink->lock, NULL);
-	uplink->conf = conf;
+	uplink->conf = conf_share(conf);
 	uplink->queue = queue;
 	uplink->turn_due_us = UINT64_MAX;
 	uplink->clock_due_us = clock_monotonic_us() + conf->publish.clock_wait_us;
-	uplink->stop_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (uplink->stop_event < 0 ||
+	uplink->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (uplink->event < 0 ||
 	    asprintf(&uplink->loss_topic, "%s/loss", conf->gateway) < 0)
 		return -ENOMEM;
 	r = open_spool(uplink);
@@ -452,7 +506,10 @@ bool uplink_stop(struct uplink *uplink)
 {
 	bool left_behind;
 
-	(void)!eventfd_write(uplink->stop_event, 1);
+	pthread_mutex_lock(&uplink->lock);
+	uplink->stop_asked = true;
+	pthread_mutex_unlock(&uplink->lock);
+	(void)!eventfd_write(uplink->event, 1);
 	pthread_join(uplink->thread, NULL);
 	left_behind = uplink->left_behind;
 	uplink_free(uplink);
@@ -465,6 +522,15 @@ void uplink_offer(struct uplink *uplink, struct catalog *catalog)
 	catalog_free(uplink->offered);
 	uplink->offered = catalog;
 	pthread_mutex_unlock(&uplink->lock);
+}
+
+void uplink_change(struct uplink *uplink, struct conf *conf)
+{
+	pthread_mutex_lock(&uplink->lock);
+	conf_free(uplink->conf_asked);
+	uplink->conf_asked = conf_share(conf);
+	pthread_mutex_unlock(&uplink->lock);
+	(void)!eventfd_write(uplink->event, 1);
 }
 
 uint64_t uplink_turns(const struct uplink *uplink)

@@ -10,11 +10,11 @@
 struct uplink;
 
 /*
- * Opens the spool and starts the thread, which takes messages from `queue`. conf and queue
- * must outlive it. 0 or -errno, logged: the spool can't be opened, -EBUSY: another gateway
+ * Opens the spool and starts the thread, which takes messages from `queue`, which must outlive
+ * it. It shares conf. 0 or -errno, logged: the spool can't be opened, -EBUSY: another gateway
  * has it.
  */
-int uplink_start(const struct conf *conf, struct queue *queue, struct uplink **uplink)
+int uplink_start(struct conf *conf, struct queue *queue, struct uplink **uplink)
 	_must_check_;
 
 /*
@@ -29,6 +29,13 @@ bool uplink_stop(struct uplink *uplink);
  * from now on. Of any thread.
  */
 void uplink_offer(struct uplink *uplink, struct catalog *catalog);
+
+/*
+ * Has it go on with other settings, which it shares, as soon as it can; those that can't change
+ * while it runs are to be the same. Where they are of the link, that is made anew once what is
+ * in flight had a moment to be acknowledged.
+ */
+void uplink_change(struct uplink *uplink, struct conf *conf);
 
 /* Turns so far; grows at least once a second while the thread makes progress. */
 uint64_t uplink_turns(const struct uplink *uplink);
