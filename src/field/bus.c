@@ -54,6 +54,11 @@ struct bus {
 	struct device *device; /* the one that is asked */
 	uint64_t asked_us;     /* since then */
 	uint64_t lost; /* times that the port was */
+
+	bool leaving;      /* nothing more is asked */
+	uint64_t quiet_us; /* an answer that nobody waits for may come until then */
+	bus_left *left;    /* NULL: nobody is to be told */
+	void *left_data;
 };
 
 static void ask_next(struct bus *bus);
@@ -70,6 +75,8 @@ static void wake_at(struct bus *bus, uint64_t time_us)
 	sd_event_source_set_enabled(bus->timer, SD_EVENT_ONESHOT);
 }
 
+static void leave(struct bus *bus);
+
 /* --- the port --- */
 
 static void lose_port(struct bus *bus, const char *why)
@@ -82,6 +89,8 @@ static void lose_port(struct bus *bus, const char *why)
 	bus->lost++;
 	sd_event_source_set_enabled(bus->timer, SD_EVENT_OFF);
 	opener_lost(bus->opener, why);
+	if (bus->leaving)
+		leave(bus);
 }
 
 static void on_outcome(void *data, const struct wire_outcome *outcome);
@@ -139,10 +148,12 @@ static void request_answered(struct bus *bus, const struct wire_outcome *outcome
 static void await_owed(struct bus *bus, const struct wire_outcome *outcome)
 {
 	struct device *device = bus->device;
+	uint64_t wait_us = device->vain_us + bus->config->timeout_us;
 
-	if (device->owed)
-		device_rest(device, outcome->now_us, bus_time_us(bus, outcome),
-			    device->vain_us + bus->config->timeout_us);
+	if (!device->owed)
+		return;
+	device_rest(device, outcome->now_us, bus_time_us(bus, outcome), wait_us);
+	bus->quiet_us = outcome->now_us + wait_us;
 }
 
 /* With the request, the poll may be done. */
@@ -268,7 +279,10 @@ static void attempt_failed(struct bus *bus, const struct wire_outcome *outcome)
 		device->counters.timeouts++;
 	else
 		device->counters.refused[status]++;
-	device->owed += is_owed(outcome);
+	if (is_owed(outcome)) {
+		device->owed++;
+		bus->quiet_us = outcome->now_us + bus->config->timeout_us;
+	}
 	if (device_missed(device, bus->config->retries, bus_time_us(bus, outcome),
 			  outcome->now_us - bus->asked_us))
 		return;
@@ -319,6 +333,10 @@ static void ask_next(struct bus *bus)
 	uint64_t now_us = clock_monotonic_us(), wake_us, time_us;
 	struct device *device;
 
+	if (bus->leaving) {
+		leave(bus);
+		return;
+	}
 	look_at_load(bus, now_us);
 	device = schedule_next(schedule, now_us, &wake_us);
 	if (!device) {
@@ -344,6 +362,34 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
 	if (!bus->device)
 		ask_next(bus);
 	return 0;
+}
+
+/* --- its end --- */
+
+/* What is still on its way must not meet the requests of those who have the port next. */
+static void leave(struct bus *bus)
+{
+	uint64_t now_us = clock_monotonic_us();
+	bus_left *left = bus->left;
+
+	if (bus->wire && now_us < bus->quiet_us) {
+		wake_at(bus, bus->quiet_us);
+		return;
+	}
+	for (size_t i = 0; i < bus->config->device_count; i++)
+		publish(bus, &bus->devices[i], now_us);
+	bus->left = NULL;
+	if (left)
+		left(bus->left_data);
+}
+
+void bus_leave(struct bus *bus, bus_left *left, void *data)
+{
+	bus->leaving = true;
+	bus->left = left;
+	bus->left_data = data;
+	if (!bus->device)
+		leave(bus);
 }
 
 /* --- what is told of it --- */

@@ -20,6 +20,13 @@ void bus_free(struct bus *bus);
 DEFINE_CLEANUP(struct bus *, bus_free)
 
 /*
+ * Has it ask nothing more. `left` is told, once, when what it asked is answered, or can't be any
+ * more, and all that was read was given to the sink: then it is to be freed, not from in there.
+ */
+typedef void bus_left(void *data);
+void bus_leave(struct bus *bus, bus_left *left, void *data);
+
+/*
  * When something is to be asked next, on CLOCK_MONOTONIC; 0: a request is under way, or the
  * port is not open.
  */

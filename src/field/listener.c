@@ -78,6 +78,11 @@ struct listener {
 	uint64_t end_us;       /* of the bytes that were sent last */
 	bool begun;            /* the answer to the request */
 	uint64_t deadline_us;
+
+	bool leaving;      /* nothing more is asked */
+	uint64_t leave_us; /* what is said unasked is not listened to any longer */
+	bus_left *left;    /* NULL: nobody is to be told */
+	void *left_data;
 };
 
 static void step(struct listener *listener);
@@ -285,7 +290,7 @@ static void attempt_failed(struct listener *listener, uint64_t now_us)
 {
 	struct device *device = listener->device;
 
-	if (device->state != DEVICE_OFFLINE &&
+	if (device->state != DEVICE_OFFLINE && !listener->leaving &&
 	    listener->attempts <= listener->config->retries) {
 		ask(listener);
 		return;
@@ -487,6 +492,24 @@ static void wait_over(struct listener *listener)
 	attempt_failed(listener, now_us);
 }
 
+/* Whether something is on its way whose end is worth waiting for. */
+static bool is_spoken(const struct listener *listener)
+{
+	return listener->state == LISTENER_WAITING || listener->state == LISTENER_QUIET ||
+	       (listener->state == LISTENER_LISTENING && listener->speech.length &&
+		clock_monotonic_us() < listener->leave_us);
+}
+
+static void leave(struct listener *listener)
+{
+	bus_left *left = listener->left;
+
+	publish(listener, clock_monotonic_us());
+	listener->left = NULL;
+	if (left)
+		left(listener->left_data);
+}
+
 /* Does what can be done now, and sets the timer to when there is more to do. */
 static void step(struct listener *listener)
 {
@@ -494,6 +517,10 @@ static void step(struct listener *listener)
 
 	do {
 		before = listener->state;
+		if (listener->leaving && !is_spoken(listener)) {
+			leave(listener);
+			return;
+		}
 		if (before == LISTENER_CLOSED) {
 			check_silence(listener);
 			return;
@@ -565,6 +592,15 @@ static struct bus_stats stats_of(const void *listener)
 }
 
 /* --- life --- */
+
+void listener_leave(struct listener *listener, bus_left *left, void *data)
+{
+	listener->leaving = true;
+	listener->leave_us = clock_monotonic_us() + CUT_US;
+	listener->left = left;
+	listener->left_data = data;
+	step(listener);
+}
 
 int listener_new(sd_event *loop, const struct bus_config *config, const struct conf *conf,
 		 mapping_sink *sink, void *data, struct listener **result)

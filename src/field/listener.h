@@ -19,6 +19,9 @@ int listener_new(sd_event *loop, const struct bus_config *config, const struct c
 void listener_free(struct listener *listener);
 DEFINE_CLEANUP(struct listener *, listener_free)
 
+/* As of a bus. What is being said is heard to its end, where that comes soon. */
+void listener_leave(struct listener *listener, bus_left *left, void *data);
+
 /* As of a bus; answers are units with at least one value. */
 struct bus_stats listener_stats(const struct listener *listener);
 const struct device *listener_devices(const struct listener *listener);
