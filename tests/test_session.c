@@ -512,6 +512,41 @@ static void *play_quota_qos_2(void *data)
 	return NULL;
 }
 
+/*
+ * Ends the link where the first PUBREL comes, and says then that there is no session: but what
+ * it took it still knows by its identifier.
+ */
+static void *play_forgetful(void *data)
+{
+	struct played *played = data;
+	bool held[UINT16_MAX + 1] = { false };
+	uint16_t mid;
+	int fd = accept_link(played), packet;
+
+	while ((packet = next_packet(fd, &mid)) > 0 && packet >> 4 != 6) {
+		if (!mid || held[mid])
+			continue;
+		held[mid] = true;
+		atomic_fetch_add(&played->taken, 1);
+		answer_qos_2(fd, 0x50, mid, 0x00);
+	}
+	close(fd);
+	while ((fd = accept_link(played)) >= 0) {
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			if (mid && packet >> 4 == 3) {
+				atomic_fetch_add(held[mid] ? &played->again : &played->taken, 1);
+				held[mid] = true;
+				answer_qos_2(fd, 0x50, mid, 0x00);
+			} else if (packet >> 4 == 6) {
+				held[mid] = false;
+				answer_qos_2(fd, 0x70, mid, 0x00);
+			}
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -547,6 +582,7 @@ static void end_play(pthread_t thread)
 		assert_int_equal(stage_wait_ms(&stage, 10), 0);
 	stage.gateway = 0;
 	proxy_cut(stage.proxy, true);
+	shutdown(played.listener, SHUT_RDWR);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	close(played.listener);
 }
@@ -590,6 +626,20 @@ static void what_is_not_wanted_now_survives_a_crash(void **state)
 	end_play(thread);
 	assert_int_equal(played.links, 2);
 	assert_int_equal(played.strays, 0);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
+/* Under the identifier that it had, what was released comes once all the same. */
+static void what_was_released_keeps_its_identifier(void **state)
+{
+	pthread_t thread = play(play_forgetful, "qos = 2;");
+
+	(void)state;
+	wait_for_log("forgot the session", 1);
+	wait_for_log("session new", 2);
+	end_play(thread);
+	assert_true(played.again > 0);
 	assert_int_equal(sums().acked, played.taken);
 	assert_int_equal(sums().acked, sums().taken);
 }
@@ -757,6 +807,7 @@ int main(void)
 		SESSION_TEST(a_session_that_is_taken_over_is_told),
 		SESSION_TEST(what_is_not_wanted_now_is_sent_again),
 		SESSION_TEST(what_is_not_wanted_now_survives_a_crash),
+		SESSION_TEST(what_was_released_keeps_its_identifier),
 		SESSION_TEST(properties_are_told),
 		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
 		TLS_TEST("tls_with_a_client_certificate", "right",

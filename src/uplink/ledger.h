@@ -16,7 +16,7 @@
 enum flight_state {
 	FLIGHT_SENT,     /* PUBLISH may have left; nothing came back */
 	FLIGHT_RELEASED, /* QoS 2: PUBREC came; PUBREL may have left */
-	FLIGHT_AGAIN,    /* the broker forgot the session: to be published anew */
+	FLIGHT_AGAIN,    /* the broker holds nothing of it: to be published anew */
 	FLIGHT_GIVEN_UP, /* QoS 2: its message is given up, and the broker may hold its mid */
 };
 

@@ -82,23 +82,44 @@ static void refused(struct session *session, int reason)
 	session->lost = MOSQ_ERR_CONN_REFUSED;
 }
 
+/*
+ * The broker has no session of ours, and there are messages of which it had PUBREL, or was to
+ * have it. They are published again, which takes a client that begins with them: true.
+ */
+static bool has_forgotten(struct session *session)
+{
+	ssize_t count = spool_unrelease(session->spool);
+
+	if (count == 0)
+		return false;
+	if (count < 0)
+		snprintf(session->refusal, sizeof(session->refusal), "%s", strerror(-count));
+	else
+		snprintf(session->refusal, sizeof(session->refusal),
+			 "it forgot the session: %zd QoS 2 messages are sent again and may "
+			 "arrive twice", count);
+	session->lost = MOSQ_ERR_CONN_LOST;
+	return true;
+}
+
 static void on_connect(_unused_ struct mosquitto *client, void *data, int reason, int flags,
 		       const mosquitto_property *properties)
 {
 	const struct broker_conf *broker = &((struct session *)data)->conf->broker;
 	struct session *session = data;
 	bool present = flags & 1;
-	size_t forgotten = 0, count;
+	size_t count;
 
 	if (reason) {
 		refused(session, reason);
 		return;
 	}
+	if (broker->clean_session)
+		spool_forget_flights(session->spool);
+	else if (!present && has_forgotten(session))
+		return;
 	read_limits(session, properties);
-	if (present && !broker->clean_session)
-		handshake_release(session);
-	else
-		forgotten = spool_forget_flights(session->spool, broker->clean_session);
+	handshake_release(session);
 	subscriptions_opened(session, present && !broker->clean_session);
 	session->link = LINK_UP;
 	session->links++;
@@ -113,10 +134,6 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 	log_notice("broker %s:%u: connected, session %s, %zu messages in doubt, %llu waiting",
 		   broker->host, broker->port, present ? "resumed" : "new", count,
 		   (unsigned long long)spool_sums(session->spool).waiting);
-	if (forgotten)
-		log_warning("broker %s:%u: forgot the session: %zu QoS 2 messages are sent "
-			    "again and may arrive twice", broker->host, broker->port,
-			    forgotten);
 }
 
 static void on_disconnect(_unused_ struct mosquitto *client, void *data, int reason,

@@ -79,7 +79,7 @@ struct session {
  * the one before it was, and its answers are listened to. 0 or -errno.
  */
 int handshake_resume(struct session *session) _must_check_;
-/* On a link that is up, of a session that the broker has: PUBREL for what had PUBREC. */
+/* On a link that is up: PUBREL for what had PUBREC, and for what is given up. */
 void handshake_release(struct session *session);
 /*
  * The library's log is watched for why a link can't be opened and, once a QoS 2 message was

@@ -105,11 +105,14 @@ bool spool_acked(struct spool *spool, uint16_t mid);
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
 /* The broker does not take it now: it is to be published anew. */
 bool spool_again(struct spool *spool, uint16_t mid);
+/* A clean session begins: flights are published anew, and those that are given up are over. */
+void spool_forget_flights(struct spool *spool);
 /*
- * The session is gone: flights that are released, or with `all` all that are not finished,
- * are to be published anew, and those that are given up are over. How many were released.
+ * The broker says that it has forgotten the session: what is released is to be published
+ * again. It keeps its identifier, in case that the broker has not forgotten that one. How many
+ * those were; -errno: it could not be noted.
  */
-size_t spool_forget_flights(struct spool *spool, bool all);
+ssize_t spool_unrelease(struct spool *spool) _must_check_;
 /*
  * A message that the broker will never take, as spool_next() or spool_read() gave it: it is
  * finished and kept aside. Where the disk has no room for it, it is given up.

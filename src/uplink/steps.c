@@ -211,10 +211,8 @@ bool spool_again(struct spool *spool, uint16_t mid)
 	return true;
 }
 
-size_t spool_forget_flights(struct spool *spool, bool all)
+void spool_forget_flights(struct spool *spool)
 {
-	size_t count = 0;
-
 	for (size_t i = 0; i < spool->ledger.flight_count;) {
 		struct flight *flight = &ledger_flights(&spool->ledger)[i];
 
@@ -222,13 +220,36 @@ size_t spool_forget_flights(struct spool *spool, bool all)
 			spool_finished(spool, flight->seq);
 			continue;
 		}
-		if (flight->state == FLIGHT_RELEASED)
-			count++;
-		if (flight->state == FLIGHT_RELEASED || all)
-			flight->state = FLIGHT_AGAIN;
+		flight->state = FLIGHT_AGAIN;
 		i++;
 	}
+}
+
+static size_t count_released(const struct spool *spool)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < spool->ledger.flight_count; i++)
+		count += ledger_flights(&spool->ledger)[i].state == FLIGHT_RELEASED;
 	return count;
+}
+
+ssize_t spool_unrelease(struct spool *spool)
+{
+	size_t released = count_released(spool), count = spool->ledger.flight_count;
+
+	/* Each goes to the end in its turn, so that their order stays. */
+	for (size_t i = 0; released && i < count; i++) {
+		struct flight flight = ledger_flights(&spool->ledger)[0];
+		int r;
+
+		if (flight.state == FLIGHT_RELEASED)
+			flight.state = FLIGHT_SENT;
+		r = spool_sent(spool, &flight);
+		if (r < 0)
+			return r;
+	}
+	return released;
 }
 
 const struct flight *spool_flights(const struct spool *spool, size_t *count)
