@@ -106,6 +106,19 @@ bool __wrap_spool_acked(struct spool *spool, uint16_t mid)
 
 POINT(bool, spool_released, "got.pubrec", (struct spool *spool, uint16_t mid), (spool, mid))
 
+/* --- what is published --- */
+
+void __real_message_payload(const struct message *message, struct text *text);
+void __wrap_message_payload(const struct message *message, struct text *text);
+
+/* Announcements say no number under MQTT 3.1.1: here they do, so that they can be counted. */
+void __wrap_message_payload(const struct message *message, struct text *text)
+{
+	__real_message_payload(message, text);
+	if (message->form == FORM_BARE)
+		text_addf(text, " \"seq\":%llu", (unsigned long long)message->seq);
+}
+
 /* --- bytes --- */
 
 typedef ssize_t write_call(int fd, const void *bytes, size_t n, off_t offset);

@@ -118,10 +118,8 @@ static int take_line(struct stage *stage, char *line)
 		return 0;
 	number = strstr(rest, "\"seq\":");
 	if (sscanf(properties, "seq:%llu", &seq) != 1 &&
-	    (!number || sscanf(number, "\"seq\":%llu", &seq) != 1)) {
-		stage->unnumbered += strstr(topic, "/availability") != NULL;
+	    (!number || sscanf(number, "\"seq\":%llu", &seq) != 1))
 		return 0;
-	}
 	if (stage->to_show) {
 		stage->to_show--;
 		printf("    %s %s\n", topic, rest);

@@ -44,7 +44,6 @@ struct stage {
 	struct delivery *deliveries; /* in the order in which they came */
 	size_t delivery_count, delivery_room;
 	uint64_t readings;           /* of these */
-	uint64_t unnumbered;         /* announcements under MQTT 3.1.1, which say no number */
 	unsigned to_show;            /* deliveries to be printed */
 };
 
