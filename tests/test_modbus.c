@@ -291,14 +291,14 @@ static void test_serve(_unused_ void **state)
 
 static void test_serve_unknown(_unused_ void **state)
 {
-	/* 6.6: write register 0x0001 of address 1 with 3. */
-	static const uint8_t write[] = {0x01, 0x06, 0x00, 0x01, 0x00, 0x03, 0x98, 0x0B};
+	/* 6.8: diagnostics, return query data. */
+	static const uint8_t query[] = {0x01, 0x08, 0x00, 0x00, 0xA5, 0x37, 0xDA, 0x8D};
 	static const uint8_t noise[300] = {0x55, 0x55};
 	struct request request;
 	size_t used = 0;
 
-	assert_int_equal(serve(write, 7, &request, &used), SERVE_MORE);
-	assert_int_equal(serve(write, 8, &request, &used), SERVE_UNKNOWN);
+	assert_int_equal(serve(query, 7, &request, &used), SERVE_MORE);
+	assert_int_equal(serve(query, 8, &request, &used), SERVE_UNKNOWN);
 	assert_int_equal(used, 8);
 	assert_int_equal(request.address, 1);
 	assert_int_equal(serve(noise, sizeof(noise), &request, &used), SERVE_REFUSED);

@@ -162,8 +162,8 @@ static void test_serve(_unused_ void **state)
 		assert_int_not_equal(ascii()->serve((uint8_t *)flipped, 17, &request, &used),
 				     SERVE_REQUEST);
 	}
-	/* 6.6: write register 0x0001 of address 1 with 3. */
-	assert_int_equal(ascii()->serve((const uint8_t *)":010600010003F5\r\n", 17, &request,
+	/* 6.8: diagnostics, return query data. */
+	assert_int_equal(ascii()->serve((const uint8_t *)":01080000A5371B\r\n", 17, &request,
 					&used),
 			 SERVE_UNKNOWN);
 	assert_int_equal(used, 17);

@@ -19,7 +19,7 @@ enum {
 };
 
 /* A limit is met where only the arithmetic of its scale has missed it. */
-#define HAIR 1e-9
+#define HAIR 1e-12
 
 /* Always -EINVAL. */
 _printf_(2, 3) static int wrong(char error[OUTCOME_ERROR_MAX], const char *format, ...)
@@ -275,6 +275,9 @@ static int round_to_point(const struct point *point, const char *text,
 
 	if (is_integer(point) && !is_scaled(point))
 		return check_whole(point, text, number, value, error);
+	/* Of 64 bits a double does not see the end. */
+	if (is_integer(point) && (raw >= ldexp(1, is_signed(point) ? 63 : 64) || raw < -ldexp(1, 63)))
+		return wrong(error, "%.*s is more than %s can hold", SHOWN, text, point->name);
 	if (is_integer(point)) {
 		value->kind = VALUE_DECIMAL;
 		value->decimals = point->decimals;

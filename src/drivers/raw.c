@@ -3,6 +3,7 @@
 
 #include "drivers/raw.h"
 
+#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
@@ -225,9 +226,20 @@ static uint64_t encode_floating(const struct point *point, double number)
 	return low;
 }
 
+/* Puts the raw bits where they belong, those beside them are left as they are. */
+static void put_bits(const struct point *point, uint64_t raw, uint8_t *bytes)
+{
+	uint64_t field;
+
+	if (point->bit_count) {
+		field = mask(point->bit_count) << point->bit_low;
+		raw = (raw << point->bit_low & field) | (gather(point, bytes) & ~field);
+	}
+	scatter(point, raw, bytes);
+}
+
 void raw_encode(const struct point *point, double number, uint8_t *bytes)
 {
-	uint64_t raw, field;
 
 	if (point->type == TYPE_STRING)
 		return;
@@ -242,12 +254,7 @@ void raw_encode(const struct point *point, double number, uint8_t *bytes)
 		scatter(point, encode_floating(point, number), bytes);
 		return;
 	}
-	raw = isnan(number) ? 0 : encode_integer(point, number);
-	if (point->bit_count) {
-		field = mask(point->bit_count) << point->bit_low;
-		raw = (raw << point->bit_low & field) | (gather(point, bytes) & ~field);
-	}
-	scatter(point, raw, bytes);
+	put_bits(point, isnan(number) ? 0 : encode_integer(point, number), bytes);
 }
 
 void raw_encode_text(const struct point *point, const char *text, uint8_t *bytes)
@@ -257,4 +264,100 @@ void raw_encode_text(const struct point *point, const char *text, uint8_t *bytes
 	memset(bytes, 0, point_size(point));
 	for (size_t i = 0; i < n; i++)
 		bytes[character_at(point, i)] = (uint8_t)text[i];
+}
+
+/* --- what is written --- */
+
+/* The number that has this name; false: none has. */
+static bool number_of(const struct point *point, const char *name, int64_t *number)
+{
+	for (size_t i = 0; i < point->value_count; i++) {
+		if (strcmp(point->values[i].name, name) == 0) {
+			*number = point->values[i].value;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A whole number with its sign apart as raw bits. */
+static int put_whole(const struct point *point, bool negative, uint64_t magnitude, uint8_t *bytes)
+{
+	unsigned bits = point->type == TYPE_BOOL && !point->bit_count ? 1 : field_bits(point);
+	uint64_t most = mask(is_signed(point->type) ? bits - 1 : bits);
+
+	if (point->type == TYPE_BCD16 || point->type == TYPE_BCD32) {
+		if (negative || magnitude > (point->type == TYPE_BCD16 ? 9999 : 99999999))
+			return -ERANGE;
+		put_bits(point, encode_bcd(magnitude), bytes);
+		return 0;
+	}
+	if (negative ? !is_signed(point->type) || magnitude > most + 1 : magnitude > most)
+		return -ERANGE;
+	put_bits(point, (negative ? -magnitude : magnitude) & mask(bits), bytes);
+	return 0;
+}
+
+static int put_signed(const struct point *point, int64_t number, uint8_t *bytes)
+{
+	return put_whole(point, number < 0,
+			 number < 0 ? -(uint64_t)number : (uint64_t)number, bytes);
+}
+
+static int put_number(const struct point *point, double number, uint8_t *bytes)
+{
+	double raw = (number - point->offset) / point->scale;
+
+	if (!isfinite(raw))
+		return -ERANGE;
+	if (point->type == TYPE_F32 || point->type == TYPE_F64) {
+		if (point->type == TYPE_F32 && fabs(raw) > (double)FLT_MAX)
+			return -ERANGE;
+		scatter(point, encode_floating(point, raw), bytes);
+		return 0;
+	}
+	raw = round(raw);
+	if (fabs(raw) >= ldexp(1, 64))
+		return -ERANGE;
+	return put_whole(point, raw < 0, (uint64_t)fabs(raw), bytes);
+}
+
+static int put_text(const struct point *point, const char *text, uint8_t *bytes)
+{
+	int64_t number;
+
+	if (number_of(point, text, &number))
+		return put_signed(point, number, bytes);
+	if (point->type != TYPE_STRING || strlen(text) > point->length)
+		return -ERANGE;
+	raw_encode_text(point, text, bytes);
+	return 0;
+}
+
+int raw_put(const struct point *point, const struct value *value, uint8_t *bytes)
+{
+	bool floating = point->type == TYPE_F32 || point->type == TYPE_F64;
+
+	if (point->type == TYPE_STRING && value->kind != VALUE_TEXT)
+		return -ERANGE;
+	switch (value->kind) {
+	case VALUE_NULL:
+		return -ERANGE;
+	case VALUE_TEXT:
+		return put_text(point, value->text, bytes);
+	case VALUE_BOOL:
+	case VALUE_UNSIGNED:
+		return floating || is_scaled(point)
+			       ? put_number(point, (double)value->u, bytes)
+			       : put_whole(point, false, value->u, bytes);
+	case VALUE_SIGNED:
+		return floating || is_scaled(point)
+			       ? put_number(point, (double)value->i, bytes)
+			       : put_signed(point, value->i, bytes);
+	case VALUE_FLOAT:
+	case VALUE_DOUBLE:
+	case VALUE_DECIMAL:
+		return put_number(point, value->d, bytes);
+	}
+	return -ERANGE;
 }

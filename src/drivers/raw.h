@@ -2,6 +2,7 @@
 /* raw.h - a point's bytes to its value and back: types, byte orders, bits, scale, names. */
 #pragma once
 
+#include "base/cleanup.h"
 #include "bridge/reading.h"
 
 /*
@@ -18,3 +19,10 @@ void raw_decode(const struct point *point, const uint8_t *bytes, struct value *v
 void raw_encode(const struct point *point, double number, uint8_t *bytes);
 /* The same for string points: padded with zeros. */
 void raw_encode_text(const struct point *point, const char *text, uint8_t *bytes);
+
+/*
+ * The bytes that read back as the value, which is as raw_decode() would have it: exact, and
+ * never clamped. Other bits of a `bits:` point are left as they are in `bytes`. 0, or -ERANGE:
+ * the point can't hold it, or it is not of the point's kind.
+ */
+int raw_put(const struct point *point, const struct value *value, uint8_t *bytes) _must_check_;

@@ -50,6 +50,7 @@ const char *reply_status_name(enum reply_status status)
 		[REPLY_LENGTH] = "length",
 		[REPLY_EXCEPTION] = "exception",
 		[REPLY_GARBAGE] = "garbage",
+		[REPLY_DIFFERS] = "differs",
 	};
 
 	return names[status];

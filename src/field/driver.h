@@ -10,12 +10,19 @@ enum {
 	UNIT_MAX = 4096, /* largest unit of a stream: a line, frame, block or telegram */
 };
 
-/* One request: a run of registers or bits of one device. */
+/* One request: a run of registers or bits of one device, read or written. */
 struct request {
 	uint8_t address;
 	enum table table;
 	uint16_t first, count;            /* registers, or bits in coil and discrete tables */
 	uint16_t point_first, point_count; /* slice of the planned points that it reads */
+	uint8_t function; /* Modbus, that writes: 5, 6, 15, 16 or 22; 0: it reads */
+	/*
+	 * What is written, and must stay: registers, high byte first, or packed bits; of a
+	 * single coil FF 00 or 00 00; of a mask what is kept and then what is set of the
+	 * register. Of a request that was served it is as it stood in the bytes.
+	 */
+	const uint8_t *data;
 };
 
 /* What became of the bytes that were received. Each but the first two is counted by name. */
@@ -28,6 +35,7 @@ enum reply_status {
 	REPLY_LENGTH,
 	REPLY_EXCEPTION, /* .exception says which */
 	REPLY_GARBAGE,   /* bytes of a stream that belong to nothing */
+	REPLY_DIFFERS,   /* it confirms something else than was written */
 	REPLY_STATUS_COUNT,
 };
 
@@ -63,7 +71,7 @@ struct chunk {
 struct driver {
 	const char *name;
 
-	/* Writes the request's frame; its length, at most FRAME_MAX. */
+	/* The request's frame, that reads or writes; its length, at most FRAME_MAX. */
 	size_t (*request)(const struct request *request, uint8_t frame[FRAME_MAX]);
 
 	/* Takes received bytes to pieces as the answer to `request`. */
@@ -72,6 +80,13 @@ struct driver {
 	/* Value of a point that `request` reads, from the data of its whole reply. */
 	void (*value)(const struct request *request, const uint8_t *data,
 		      const struct point *point, struct value *value);
+
+	/*
+	 * The data of a right reply to a request that reads, or of one that writes and was
+	 * served, as they are on the wire of Modbus RTU; how many bytes.
+	 */
+	size_t (*data)(const struct request *request, const uint8_t *data,
+		       uint8_t bytes[DATA_MAX]);
 
 	/* Length of the reply's frame to be expected, for planning bus time. */
 	size_t (*reply_length)(const struct request *request);
@@ -82,7 +97,8 @@ struct driver {
 	/* The device's side, for simulation: a request from its bytes (*used is set) … */
 	enum serve_status (*serve)(const uint8_t *bytes, size_t n, struct request *request,
 				   size_t *used);
-	/* … the reply's frame around data (registers big-endian, or packed bits) … */
+	/* … the reply's frame around data (registers big-endian, or packed bits; what was
+	 * written, as it is on the wire of Modbus RTU) … */
 	size_t (*serve_reply)(const struct request *request, const uint8_t *data,
 			      uint8_t frame[FRAME_MAX]);
 	/* … and an exception's. `function` is the request's function byte. */

@@ -106,7 +106,7 @@ static void play_example(const struct device_map *map, const struct example *exa
 	}
 	if (driver->serve(example->send, example->send_length, &request, &used) !=
 		    SERVE_REQUEST ||
-	    used != example->send_length) {
+	    used != example->send_length || request.function) {
 		faults_add(faults, map->file, example->line, example->column,
 			   "send is not a whole request that reads: length, function or "
 			   "checksum is wrong%s",

@@ -77,6 +77,10 @@ static void there_and_back(const struct point *point, const struct value *value)
 	uint8_t raw[STRING_MAX_LENGTH + 2] = {0};
 	struct value again;
 
+	if (raw_put(point, value, raw) == 0) {
+		raw_decode(point, raw, &again);
+		print(&again);
+	}
 	if (value->kind == VALUE_TEXT) {
 		raw_encode_text(point, value->text, raw);
 		raw_decode(point, raw, &again);
@@ -126,6 +130,22 @@ static void as_reply(const struct driver *driver, const struct request *request,
 	}
 }
 
+/* What is written is confirmed, and the confirmation is known for one. */
+static void confirm(const struct driver *driver, struct request *request)
+{
+	uint8_t frame[FRAME_MAX], data[DATA_MAX];
+	struct reply reply;
+	size_t n = driver->data(request, request->data, data);
+
+	if (!n || n > sizeof(data))
+		abort();
+	request->data = data;
+	n = driver->serve_reply(request, data, frame);
+	reply = driver->reply(request, frame, n);
+	if (reply.status != REPLY_OK || reply.length != n)
+		abort();
+}
+
 static void as_request(const struct driver *driver, const uint8_t *bytes, size_t n)
 {
 	struct request request;
@@ -133,6 +153,9 @@ static void as_request(const struct driver *driver, const uint8_t *bytes, size_t
 
 	switch (driver->serve(bytes, n, &request, &used)) {
 	case SERVE_REQUEST:
+		if (request.function && request.count)
+			confirm(driver, &request);
+		/* fall through */
 	case SERVE_UNKNOWN:
 		if (used == 0 || used > n)
 			abort();
@@ -176,6 +199,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 
 	as_reply(driver, &request, &point, bytes, n);
 	as_request(driver, bytes, n);
+	as_request(driver_find("modbus-ascii"), bytes, n);
 	as_data(driver, &request, &point, bytes, n);
 
 	memcpy(raw, bytes, n < sizeof(raw) ? n : sizeof(raw));
