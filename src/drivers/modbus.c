@@ -303,7 +303,7 @@ enum serve_status modbus_serve(const uint8_t *bytes, size_t n, struct request *r
 	if (n < 2)
 		return SERVE_MORE;
 	if (!table_of(bytes[1], &table)) {
-		*request = (struct request){.address = bytes[0]};
+		*request = (struct request){.address = bytes[0], .function = bytes[1]};
 		return serve_unknown(bytes, n, used);
 	}
 	*request = (struct request){.address = bytes[0], .table = table};

@@ -52,7 +52,7 @@ enum serve_status {
 	SERVE_REQUEST, /* whole: *request is filled in */
 	SERVE_MORE,
 	SERVE_REFUSED, /* not a request, or its checksum is wrong: to be thrown away */
-	SERVE_UNKNOWN, /* a right request with a function this driver does not know */
+	SERVE_UNKNOWN, /* a right request with a function this driver does not know: .function */
 };
 
 /* What a stream of bytes begins with. */

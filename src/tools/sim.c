@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* sim.c - `postbus sim`: plays devices on a pseudo-terminal until it is told to stop. */
 
+#include "bridge/number.h"
 #include "tools/arguments.h"
 #include "tools/sim_device.h"
 #include "tools/simulator.h"
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
 enum {
 	DEVICES_MAX = ADDRESS_MAX,
@@ -48,8 +50,9 @@ static const char help[] =
 	"Plays devices on a pseudo-terminal, paced as the baud rate paces a wire.\n"
 	"MAP is a device map's name or the path of a .yaml file; without ADDRESS it is\n"
 	"the map's own. The first line printed is the terminal's path.\n"
-	"Modbus devices hold registers; all others say their map's examples in turn, each\n"
-	"second or when they are asked.\n\n"
+	"Modbus devices hold registers, and take what is written to points that their map\n"
+	"lets be written: a line is printed for each. All others say their map's examples\n"
+	"in turn, each second or when they are asked.\n\n"
 	"  --link PATH    PATH is a symbolic link to the terminal while it runs\n"
 	"  --baud N       pace of the wire (default: the first map's, or 9600)\n"
 	"  --format 8N1   data bits, parity, stop bits (default: the first map's)\n"
@@ -216,6 +219,26 @@ static void print_bus(const struct sim *sim, const struct simulator *simulator)
 	fflush(stdout);
 }
 
+/* 2026-11-23T18:52:01.123Z waveshare-relay-8ch@1 relay_1 true (on 3 times) */
+static void print_written(_unused_ void *data, const struct sim_written *written)
+{
+	char buffer[STRING_MAX_LENGTH + NUMBER_MAX_TEXT + 1] = "", when[32];
+	struct text text = {.data = buffer, .size = sizeof(buffer)};
+	struct timespec now;
+	struct tm tm;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	number_print(&written->value, &text);
+	printf("%s.%03ldZ %s@%u %s %s", when, now.tv_nsec / 1000000, written->map->name,
+	       written->address, written->point->name, buffer);
+	if (written->point->type == TYPE_BOOL)
+		printf(" (on %u times)", written->on_count);
+	putchar('\n');
+	fflush(stdout);
+}
+
 static void print_summary(struct simulator_stats stats)
 {
 	fprintf(stderr,
@@ -260,6 +283,7 @@ static int play(struct sim *sim)
 		return r == -EEXIST ? EXIT_NOT_SO : EX_OSERR;
 	}
 	simulator_heed_speed(simulator);
+	simulator_tell_written(simulator, print_written, NULL);
 	r = fill_bus(sim, simulator);
 	if (r != 0)
 		return r;

@@ -22,22 +22,56 @@ int sim_device_init(struct sim_device *device, const struct device_map *map, uin
 		.set_up = !map->framing.setup.count,
 	};
 	device->pins = calloc(map->point_count, sizeof(*device->pins));
-	return device->pins ? 0 : -ENOMEM;
+	device->on_counts = calloc(map->point_count, sizeof(*device->on_counts));
+	return device->pins && device->on_counts ? 0 : -ENOMEM;
 }
 
 void sim_device_done(struct sim_device *device)
 {
 	free(device->pins);
+	free(device->on_counts);
+	free(device->cells);
 }
 
-int sim_device_pin(const struct sim_device *device, const char *point, double number)
+int sim_device_pin(struct sim_device *device, const char *name, double number)
 {
-	ssize_t index = device_map_find(device->map, point);
+	ssize_t index = device_map_find(device->map, name);
+	const struct point *point;
+	size_t kept = 0;
 
 	if (index < 0)
 		return -ENOENT;
 	device->pins[index] = (struct pin){.set = true, .number = number};
+	point = &device->map->points[index];
+	for (size_t i = 0; i < device->cell_count; i++) {
+		const struct sim_cell *cell = &device->cells[i];
+
+		if (cell->table != point->table || cell->addr < point->addr ||
+		    cell->addr >= point->addr + point_span(point))
+			device->cells[kept++] = *cell;
+	}
+	device->cell_count = kept;
 	return 0;
+}
+
+bool sim_device_hold(struct sim_device *device, enum table table, uint16_t addr, uint16_t value,
+		     double until_s)
+{
+	const struct sim_cell held = {table, addr, value, until_s};
+	struct sim_cell *cells;
+
+	for (size_t i = 0; i < device->cell_count; i++) {
+		if (device->cells[i].table == table && device->cells[i].addr == addr) {
+			device->cells[i] = held;
+			return true;
+		}
+	}
+	cells = reallocarray(device->cells, device->cell_count + 1, sizeof(*cells));
+	if (!cells)
+		return false;
+	device->cells = cells;
+	cells[device->cell_count++] = held;
+	return true;
 }
 
 /* Whether the map has the request's registers; holes between points count as its own. */
@@ -89,6 +123,27 @@ static void fill_image(const struct sim_device *device, const struct request *re
 	}
 }
 
+/* What was written stands whatever is pinned. */
+static void fill_written(const struct sim_device *device, const struct request *request,
+			 double seconds, uint8_t *image)
+{
+	for (size_t i = 0; i < device->cell_count; i++) {
+		const struct sim_cell *cell = &device->cells[i];
+		uint16_t value = seconds < cell->until_s ? cell->value : 0;
+		unsigned at = (unsigned)(cell->addr - request->first) + MARGIN;
+
+		if (cell->table != request->table || cell->addr < request->first ||
+		    cell->addr >= request->first + request->count)
+			continue;
+		if (table_is_bits(request->table)) {
+			image[at] = (uint8_t)value;
+			continue;
+		}
+		image[2 * at] = (uint8_t)(value >> 8);
+		image[2 * at + 1] = (uint8_t)value;
+	}
+}
+
 void sim_device_fill(const struct sim_device *device, const struct request *request,
 		     double seconds, uint8_t *data)
 {
@@ -103,6 +158,7 @@ void sim_device_fill(const struct sim_device *device, const struct request *requ
 	/* What was pinned stands, whatever else is in the same registers. */
 	fill_image(device, request, seconds, false, image);
 	fill_image(device, request, seconds, true, image);
+	fill_written(device, request, seconds, image);
 	if (!table_is_bits(request->table)) {
 		memcpy(data, image + MARGIN * cell, request->count * cell);
 		return;

@@ -9,10 +9,20 @@ struct pin {
 	double number;
 };
 
+/* A register or a coil that was written, in place of what the map has there. */
+struct sim_cell {
+	enum table table;
+	uint16_t addr, value;
+	double until_s; /* a coil that clears itself; INFINITY: it stays */
+};
+
 struct sim_device {
 	const struct device_map *map;
 	uint8_t address;
 	struct pin *pins; /* one a point */
+	struct sim_cell *cells;
+	size_t cell_count;
+	unsigned *on_counts; /* of each point that is a bool: times it was switched on */
 
 	/* of a device that speaks in units: its map's examples, in turn */
 	size_t example; /* the next one */
@@ -35,10 +45,14 @@ int sim_device_init(struct sim_device *device, const struct device_map *map,
 		    uint8_t address) _must_check_;
 void sim_device_done(struct sim_device *device);
 
-/* Pins a point's raw number; -ENOENT. */
-int sim_device_pin(const struct sim_device *device, const char *point, double number);
+/* Pins a point's raw number, whatever was written to it before; -ENOENT. */
+int sim_device_pin(struct sim_device *device, const char *point, double number);
 
-/* The exception that the request deserves, or 0. */
+/* Holds what is written to a register or coil; false: memory is short. */
+bool sim_device_hold(struct sim_device *device, enum table table, uint16_t addr, uint16_t value,
+		     double until_s);
+
+/* The exception that a request that reads deserves, or 0. */
 uint8_t sim_device_exception(const struct sim_device *device, const struct request *request);
 
 /* The reply's data so long after the start: registers big-endian, or packed bits. */

@@ -15,6 +15,7 @@
 #include "tools/simulator.h"
 
 #include "bridge/clock.h"
+#include "drivers/modbus.h"
 #include "field/plan.h"
 #include "field/port.h"
 #include "tools/sim_device.h"
@@ -74,6 +75,8 @@ struct simulator {
 
 	sd_event_source *input, *timer;
 	struct simulator_stats stats;
+	sim_written_sink *written; /* NULL: nobody wants to know */
+	void *written_data;
 };
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -220,23 +223,45 @@ static void spoil(struct simulator *s, const struct fault_plan *fault, struct an
 			 fault->kind == FAULT_ECHO || fault->kind == FAULT_REFUSE);
 }
 
-/* The exception that the fault has for the request, or the one that it deserves. */
-static uint8_t spoilt_exception(const struct fault_plan *fault, const struct request *request,
-				uint8_t exception)
+/* The exception that the fault has for the request, or 0. */
+static uint8_t spoilt_exception(const struct fault_plan *fault, const struct request *request)
 {
 	if (fault && fault->kind == FAULT_EXCEPTION)
 		return (uint8_t)fault->number;
 	if (fault && fault->kind == FAULT_REFUSE && fault->number >= request->first &&
 	    fault->number < request->first + request->count)
 		return EXCEPTION_ADDRESS;
-	return exception;
+	return 0;
+}
+
+static double seconds_of(const struct simulator *s)
+{
+	return (double)(clock_monotonic_us() - s->born_us) / 1e6;
+}
+
+/* The exception that the request deserves, or 0: then `data` is what is to be answered. */
+static uint8_t carry_out(struct simulator *s, struct sim_device *device,
+			 const struct request *request, uint8_t data[DATA_MAX])
+{
+	uint8_t exception;
+
+	if (!request->function) {
+		exception = sim_device_exception(device, request);
+		if (!exception)
+			sim_device_fill(device, request, seconds_of(s), data);
+		return exception;
+	}
+	if (request->count)
+		s->driver->data(request, request->data, data);
+	return sim_device_write(device, request, data, seconds_of(s), s->written,
+				s->written_data);
 }
 
 /* Puts the answer to a request of `length` bytes that ended at `end_us` in the queue. */
 static void respond(struct simulator *s, const struct request *request, size_t length,
 		    bool known, uint64_t end_us)
 {
-	const struct sim_device *device = device_at(s, request->address);
+	struct sim_device *device = device_at(s, request->address);
 	struct request answered = *request;
 	const struct fault_plan *fault;
 	struct answer *answer;
@@ -258,16 +283,16 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 		answered.address++;
 	answer = add_answer(s, end_us);
 	answer->start_us += plan_silence_us(s->baud, s->format);
-	exception = known ? sim_device_exception(device, request) : EXCEPTION_FUNCTION;
-	exception = spoilt_exception(fault, request, exception);
 	answer->right = !fault || fault->kind != FAULT_EXCEPTION;
-	if (exception) {
-		answer->length = s->driver->serve_exception(answered.address, s->in[1],
-							    exception, answer->frame);
-	} else {
-		sim_device_fill(device, request, (double)(clock_monotonic_us() - s->born_us) / 1e6, data);
+	exception = spoilt_exception(fault, request);
+	if (!exception)
+		exception = known ? carry_out(s, device, request, data) : EXCEPTION_FUNCTION;
+	if (exception)
+		answer->length = s->driver->serve_exception(answered.address,
+							    modbus_function(request), exception,
+							    answer->frame);
+	else
 		answer->length = s->driver->serve_reply(&answered, data, answer->frame);
-	}
 	if (fault)
 		spoil(s, fault, answer);
 }
@@ -604,10 +629,16 @@ void simulator_mute(struct simulator *simulator, bool mute)
 		simulator->answer_count = 0;
 }
 
+void simulator_tell_written(struct simulator *simulator, sim_written_sink *sink, void *data)
+{
+	simulator->written = sink;
+	simulator->written_data = data;
+}
+
 int simulator_set(struct simulator *simulator, uint8_t address, const char *point,
 		  double number)
 {
-	const struct sim_device *device = device_at(simulator, address);
+	struct sim_device *device = device_at(simulator, address);
 
 	return device ? sim_device_pin(device, point, number) : -ENOENT;
 }

@@ -5,6 +5,7 @@
 #include "config/bus_config.h"
 #include "field/driver.h"
 #include "tools/fault_plan.h"
+#include "tools/sim_write.h"
 
 #include <systemd/sd-event.h>
 
@@ -39,6 +40,9 @@ int simulator_add(struct simulator *simulator, const struct device_map *map, uin
 	__attribute__((warn_unused_result));
 int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fault)
 	__attribute__((warn_unused_result));
+
+/* Tells `sink` each point that is written, before the device answers. */
+void simulator_tell_written(struct simulator *simulator, sim_written_sink *sink, void *data);
 
 void simulator_clear_faults(struct simulator *simulator);
 
