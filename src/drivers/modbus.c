@@ -68,11 +68,6 @@ static bool is_sealed(const uint8_t *frame, size_t n)
 	return frame[n - 2] == (uint8_t)crc && frame[n - 1] == crc >> 8;
 }
 
-static bool is_bits(enum table table)
-{
-	return table == TABLE_COIL || table == TABLE_DISCRETE;
-}
-
 static bool writes_many(uint8_t function)
 {
 	return function == MODBUS_WRITE_COILS || function == MODBUS_WRITE_REGISTERS;
@@ -84,7 +79,7 @@ size_t modbus_data_length(const struct request *request)
 		return 4;
 	if (request->function && !writes_many(request->function))
 		return 2;
-	return is_bits(request->table) ? (request->count + 7u) / 8u : request->count * 2u;
+	return table_is_bits(request->table) ? (request->count + 7u) / 8u : request->count * 2u;
 }
 
 static void put_word(uint8_t *bytes, uint16_t word)
@@ -207,7 +202,7 @@ void modbus_value(const struct request *request, const uint8_t *data,
 	*value = (struct value){.kind = VALUE_NULL};
 	if (point->addr < request->first || at + point_span(point) > request->count)
 		return;
-	if (is_bits(request->table)) {
+	if (table_is_bits(request->table)) {
 		bit = data[at / 8] >> at % 8 & 1;
 		raw_decode(point, &bit, value);
 	} else {
