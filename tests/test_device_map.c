@@ -331,6 +331,8 @@ static void check_fault(const char *text, const char *expected)
 
 static void test_single_faults(_unused_ void **state)
 {
+	/* There is not even a tree. */
+	check_fault("\n", "m.yaml:1:1: the file is empty\n");
 	check_fault("map: m\n", "m.yaml:1:1: the map needs `driver:`\n"
 				"m.yaml:1:1: the map needs `points:`\n");
 	check_fault("map: m\ndriver: modbus\npoints: {}\n",

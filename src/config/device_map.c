@@ -592,11 +592,11 @@ static int make_map(int loaded, struct yaml_document *document,
 	struct schema schema = {.faults = faults, .error = loaded};
 	int r;
 
-	if (!document)
-		return loaded;
 	if (!made)
 		return -ENOMEM;
 	made->users = 1;
+	if (!document)
+		return loaded;
 	schema.file = document->file;
 	/* Without what it extends, all that is missing would be told as its own faults. */
 	r = extend(document, directories, faults);
