@@ -2,88 +2,23 @@
 /*
  * listener.c - one port whose devices speak in units: lines, frames, telegrams.
  *
- *      ┌─ CLOSED ◀──────── hang-up, error ──────────────┐
- *      ▼                                                │
+ *      ┌─ CLOSED ◀── hang-up, error ──┐
+ *      ▼                              │
  *     LISTENING   unasked: what comes is taken to pieces as it comes
- *
- *     IDLE ── due ─▶ WAITING ── answer ─▶ IDLE          asked: one request at a time
- *       │             │   ▲  ▲
- *       │             │   │  └─ the same again: no answer in `timeout`
- *       └─ `setup:` ─▶ SETTING_UP: it is told first, and again when its answer has no values
- *                     └─▶ QUIET ── as long again ─▶ IDLE
+ *     IDLE, …     asked: ask.c
  *
  * What was said in one go is published as one message: it is kept until each point that is due
  * has come, or the line has been quiet for a moment, or a point comes a second time.
  */
-#include "field/listener.h"
+#include "field/listener_state.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "field/bulletin.h"
 #include "field/collect.h"
-#include "field/device.h"
-#include "field/load.h"
-#include "field/opener.h"
-#include "field/plan.h"
-#include "field/port.h"
-#include "field/speech.h"
-#include "field/turn.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
-
-enum {
-	/* So long a pause, and what was said is said. */
-	PAUSE_US = 100 * 1000,
-	/* A unit that has begun may pause so long: IEC 62056-21, 6.5.2 lets meters do so. */
-	CUT_US = 1500 * 1000,
-	/* An answer may take so long in all: a meter's readout at 300 baud. */
-	ANSWER_US = 120 * 1000 * 1000,
-};
-
-enum listener_state {
-	LISTENER_CLOSED,
-	LISTENER_LISTENING,
-	LISTENER_IDLE,
-	LISTENER_SETTING_UP,
-	LISTENER_WAITING,
-	LISTENER_QUIET,
-};
-
-struct listener {
-	sd_event *loop;
-	const struct bus_config *config;
-	const struct conf *conf;
-	mapping_sink *sink;
-	void *sink_data;
-	struct device *devices;
-	struct opener *opener;
-	struct port *port;
-	struct turn *turn;
-	sd_event_source *port_source, *timer;
-	struct bulletin *bulletin;
-	enum listener_state state;
-	struct load load;
-	uint64_t lost; /* times that the port was */
-
-	struct device *device; /* the one that speaks, or is asked */
-	bool asked;            /* devices have to be */
-	unsigned attempts;
-	bool acknowledged;
-	uint8_t frame[FRAME_MAX]; /* the request that is out */
-	size_t frame_length, echo_length;
-	struct speech speech;
-	uint64_t sent_us, received_us, heard_us; /* last request, byte, unit with a value */
-	uint64_t end_us;       /* of the bytes that were sent last */
-	bool begun;            /* the answer to the request */
-	uint64_t deadline_us;
-
-	bool leaving;      /* nothing more is asked */
-	uint64_t leave_us; /* what is said unasked is not listened to any longer */
-	bus_left *left;    /* NULL: nobody is to be told */
-	void *left_data;
-};
 
 static void step(struct listener *listener);
 
@@ -98,7 +33,7 @@ static struct log_subject subject(const struct listener *listener)
 	return (struct log_subject){ listener->config->name, listener->device->config->name };
 }
 
-static void wake_at(struct listener *listener, uint64_t time_us)
+void listener_wake_at(struct listener *listener, uint64_t time_us)
 {
 	sd_event_source_set_time(listener->timer, time_us);
 	sd_event_source_set_enabled(listener->timer, SD_EVENT_ONESHOT);
@@ -106,7 +41,7 @@ static void wake_at(struct listener *listener, uint64_t time_us)
 
 /* --- the port --- */
 
-static void close_port(struct listener *listener, const char *why)
+void listener_close(struct listener *listener, const char *why)
 {
 	listener->port_source = sd_event_source_disable_unref(listener->port_source);
 	turn_free(listener->turn);
@@ -130,7 +65,7 @@ static void on_open(void *data, struct port *port)
 	if (r >= 0)
 		r = turn_new(listener->loop, listener->config, port, &listener->turn);
 	if (r < 0) {
-		close_port(listener, strerror(-r));
+		listener_close(listener, strerror(-r));
 		return;
 	}
 	speech_clear(&listener->speech);
@@ -150,7 +85,7 @@ static void announce(struct listener *listener)
 			listener->sink_data);
 }
 
-static void publish(struct listener *listener, uint64_t now_us)
+void listener_publish(struct listener *listener, uint64_t now_us)
 {
 	struct device *device = listener->device;
 
@@ -172,7 +107,7 @@ static void collect(struct listener *listener, size_t count, uint64_t now_us)
 		if (device->due_us[reading->point] > now_us)
 			continue;
 		if (collect_has(device, reading->point))
-			publish(listener, now_us);
+			listener_publish(listener, now_us);
 		device_note(device, reading, now_us);
 		if (!listener->asked)
 			collect_again(device, reading->point, now_us);
@@ -196,7 +131,7 @@ static void device_is_heard(struct listener *listener, uint64_t now_us)
 	announce(listener);
 }
 
-static void device_is_silent(struct listener *listener)
+void listener_is_silent(struct listener *listener)
 {
 	const struct device *device = listener->device;
 	bool asked = listener->asked && listener->port;
@@ -209,112 +144,6 @@ static void device_is_silent(struct listener *listener)
 		  asked ? "no answer in" : "no value for",
 		  format_duration(silence_us, duration, sizeof(duration)), refused);
 	announce(listener);
-}
-
-/* The poll is over, answered or not. */
-static void finish_poll(struct listener *listener, uint64_t now_us)
-{
-	struct device *device = listener->device;
-
-	publish(listener, now_us);
-	collect_all_again(device, now_us);
-	listener->attempts = 0;
-	listener->state = LISTENER_IDLE;
-}
-
-/* --- sending --- */
-
-static bool send_bytes(struct listener *listener, size_t n)
-{
-	const struct bus_config *config = listener->config;
-	int r = turn_send(listener->turn, listener->frame, n, &listener->end_us);
-
-	if (r < 0) {
-		close_port(listener, strerror(-r));
-		return false;
-	}
-	listener->frame_length = n;
-	listener->echo_length = config->echo ? n : 0;
-	listener->deadline_us = listener->end_us + config->timeout_us;
-	load_add(&listener->load, config, n, clock_monotonic_us());
-	return true;
-}
-
-static void send_request(struct listener *listener)
-{
-	const struct device_config *config = listener->device->config;
-	size_t n = listener->device->driver->ask(config->map, config->address, listener->frame);
-
-	port_drain(listener->port);
-	speech_clear(&listener->speech);
-	listener->acknowledged = false;
-	listener->begun = false;
-	listener->device->reading_count = 0;
-	if (!send_bytes(listener, n))
-		return;
-	listener->device->counters.requests++;
-	listener->attempts++;
-	listener->sent_us = clock_monotonic_us();
-	listener->state = LISTENER_WAITING;
-}
-
-/* What comes while it takes its setup in is passed over. */
-static void send_setup(struct listener *listener)
-{
-	struct device *device = listener->device;
-	const struct device_config *config = device->config;
-	size_t n = device->driver->set_up(config->map, config->address, listener->frame);
-
-	if (!send_bytes(listener, n))
-		return;
-	device->set_up = true;
-	listener->deadline_us = listener->end_us + config->map->framing.setup_wait_us;
-	listener->state = LISTENER_SETTING_UP;
-}
-
-static bool needs_setup(const struct device *device)
-{
-	return device->config->map->framing.setup.count && !device->set_up;
-}
-
-static void ask(struct listener *listener)
-{
-	if (needs_setup(listener->device))
-		send_setup(listener);
-	else
-		send_request(listener);
-}
-
-/* The request was in vain. It is sent again, unless that was often enough. */
-static void attempt_failed(struct listener *listener, uint64_t now_us)
-{
-	struct device *device = listener->device;
-
-	if (device->state != DEVICE_OFFLINE && !listener->leaving &&
-	    listener->attempts <= listener->config->retries) {
-		ask(listener);
-		return;
-	}
-	if (device_failed(device, now_us, now_us))
-		device_is_silent(listener);
-	device->set_up = false;
-	finish_poll(listener, now_us);
-	listener->state = LISTENER_QUIET;
-	listener->deadline_us = now_us + listener->config->timeout_us;
-}
-
-/* What the device waits for before it goes on. */
-static void acknowledge(struct listener *listener)
-{
-	const struct device *device = listener->device;
-	size_t n;
-
-	if (!listener->asked || listener->acknowledged || !device->driver->acknowledge)
-		return;
-	n = device->driver->acknowledge(device->config->map, listener->speech.bytes,
-					listener->speech.length, listener->frame);
-	if (n)
-		listener->acknowledged = send_bytes(listener, n);
 }
 
 /* --- receiving --- */
@@ -336,46 +165,22 @@ static void take_pending(struct listener *listener, bool cut)
 	}
 }
 
-/* How long the device took to begin its answer. */
-static void note_latency(struct listener *listener)
-{
-	uint64_t now_us = listener->received_us, end_us = listener->end_us;
-
-	if (!listener->asked || listener->begun || !listener->speech.length)
-		return;
-	listener->begun = true;
-	latency_add(&listener->device->counters.latency, now_us > end_us ? now_us - end_us : 0);
-}
-
 static void take_received(struct listener *listener)
 {
-	const struct device *device = listener->device;
 	uint64_t now_us = listener->received_us;
 
 	if (!speech_strip(&listener->speech, listener->frame, listener->echo_length))
 		return;
 	listener->echo_length = 0;
-	note_latency(listener);
-	acknowledge(listener);
+	if (listener->asked)
+		ask_heard(listener);
 	if (listener->state == LISTENER_CLOSED)
 		return;
 	take_pending(listener, false);
-	if (listener->asked && needs_setup(device) && !device->reading_count) {
-		attempt_failed(listener, now_us);
-	} else if (collect_is_complete(device, now_us)) {
-		if (listener->asked)
-			finish_poll(listener, now_us);
-		else
-			publish(listener, now_us);
-	} else if (listener->asked) {
-		/* It has begun: it may take its time, and must not stop in between. */
-		if (listener->speech.length)
-			listener->deadline_us = now_us + CUT_US;
-		else if (device->reading_count)
-			listener->deadline_us = now_us + PAUSE_US;
-		if (listener->deadline_us > listener->sent_us + ANSWER_US)
-			listener->deadline_us = listener->sent_us + ANSWER_US;
-	}
+	if (listener->asked)
+		ask_answered(listener);
+	else if (collect_is_complete(listener->device, now_us))
+		listener_publish(listener, now_us);
 }
 
 static void receive(struct listener *listener)
@@ -383,7 +188,7 @@ static void receive(struct listener *listener)
 	ssize_t n = speech_receive(&listener->speech, listener->port);
 
 	if (n < 0) {
-		close_port(listener, n == -EIO ? "the port is gone" : strerror((int)-n));
+		listener_close(listener, n == -EIO ? "the port is gone" : strerror((int)-n));
 		return;
 	}
 	if (n == 0)
@@ -408,7 +213,7 @@ static int on_port(_unused_ sd_event_source *source, _unused_ int fd, uint32_t e
 	if (events & EPOLLIN)
 		receive(listener);
 	if (events & (EPOLLHUP | EPOLLERR) && listener->state != LISTENER_CLOSED)
-		close_port(listener, "the port is gone");
+		listener_close(listener, "the port is gone");
 	step(listener);
 	return 0;
 }
@@ -430,7 +235,7 @@ static void check_silence(struct listener *listener)
 		if (listener->device->state == DEVICE_OFFLINE)
 			continue;
 		listener->device->state = DEVICE_OFFLINE;
-		device_is_silent(listener);
+		listener_is_silent(listener);
 	}
 }
 
@@ -445,7 +250,7 @@ static void step_listening(struct listener *listener)
 		take_pending(listener, true);
 	}
 	if (device->reading_count && now_us >= listener->received_us + PAUSE_US)
-		publish(listener, now_us);
+		listener_publish(listener, now_us);
 	check_silence(listener);
 	if (device->state == DEVICE_OFFLINE)
 		wake_us = UINT64_MAX;
@@ -454,42 +259,7 @@ static void step_listening(struct listener *listener)
 	if (device->reading_count && wake_us > listener->received_us + PAUSE_US)
 		wake_us = listener->received_us + PAUSE_US;
 	if (wake_us != UINT64_MAX)
-		wake_at(listener, wake_us);
-}
-
-/* Asks the device that is due first, if it is. */
-static void step_idle(struct listener *listener)
-{
-	uint64_t due_us = UINT64_MAX;
-
-	for (size_t i = 0; i < listener->config->device_count; i++) {
-		uint64_t device_due = collect_first_due_us(&listener->devices[i]);
-
-		if (device_due >= due_us)
-			continue;
-		listener->device = &listener->devices[i];
-		due_us = device_due;
-	}
-	if (due_us > clock_monotonic_us())
-		wake_at(listener, due_us);
-	else
-		ask(listener);
-}
-
-static void wait_over(struct listener *listener)
-{
-	uint64_t now_us = clock_monotonic_us();
-	struct device *device = listener->device;
-
-	if (device->reading_count) {
-		finish_poll(listener, now_us);
-		return;
-	}
-	if (listener->speech.length)
-		speech_refuse(&listener->speech, device, REPLY_LENGTH);
-	else
-		device->counters.timeouts++;
-	attempt_failed(listener, now_us);
+		listener_wake_at(listener, wake_us);
 }
 
 /* Whether something is on its way whose end is worth waiting for. */
@@ -504,7 +274,7 @@ static void leave(struct listener *listener)
 {
 	bus_left *left = listener->left;
 
-	publish(listener, clock_monotonic_us());
+	listener_publish(listener, clock_monotonic_us());
 	listener->left = NULL;
 	if (left)
 		left(listener->left_data);
@@ -525,24 +295,14 @@ static void step(struct listener *listener)
 			check_silence(listener);
 			return;
 		}
-		if (before == LISTENER_LISTENING) {
+		if (before == LISTENER_LISTENING)
 			step_listening(listener);
-		} else if (before == LISTENER_IDLE) {
-			step_idle(listener);
-		} else if (clock_monotonic_us() < listener->deadline_us) {
-			wake_at(listener, listener->deadline_us);
-		} else if (before == LISTENER_SETTING_UP) {
-			send_request(listener);
-		} else if (before == LISTENER_WAITING) {
-			wait_over(listener);
-		} else {
-			port_drain(listener->port);
-			listener->state = LISTENER_IDLE;
-		}
+		else
+			ask_step(listener);
 	} while (listener->state != before);
 	/* The same request again: its time has just begun. */
 	if (listener->state == LISTENER_WAITING)
-		wake_at(listener, listener->deadline_us);
+		listener_wake_at(listener, listener->deadline_us);
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us, void *data)
