@@ -109,9 +109,7 @@ static void print_gateway(const cJSON *status)
 	    duration_words(number_of(status, "uptime_ms")).text);
 	print_link(status);
 	print_spool(cJSON_GetObjectItem(status, "spool"));
-	say(0, LABEL, "clock", "%s, %s", string_of(clock, "time"),
-	    is_true(clock, "synced") ? "set right" :
-	    is_true(clock, "was_set_right") ? "was set right" : "not set right yet");
+	say(0, LABEL, "clock", "%s, %s", string_of(clock, "time"), clock_words(clock));
 }
 
 /* --- buses --- */
@@ -137,24 +135,16 @@ static void print_point(const cJSON *point)
 
 static void print_device(const cJSON *device, int width)
 {
-	const cJSON *refused = cJSON_GetObjectItem(device, "refused"), *point;
-	bool heard = number_of(device, "answers") || number_of(refused, "exception");
-	char trouble[256] = "", given_up[64] = "", address[16] = "";
+	char state[128], errors[256], address[16] = "";
+	const cJSON *point;
 
 	if (cJSON_HasObjectItem(device, "address"))
 		snprintf(address, sizeof(address), " at %.0f", number_of(device, "address"));
-	if (number_of(device, "failures"))
-		snprintf(given_up, sizeof(given_up), ", %.0f requests given up",
-			 number_of(device, "failures"));
-	if (number_of(device, "timeouts"))
-		snprintf(trouble, sizeof(trouble), "%.0f timeouts",
-			 number_of(device, "timeouts"));
-	add_counts(trouble, sizeof(trouble), refused);
+	state_words(device, state, sizeof(state));
+	error_words(device, errors, sizeof(errors));
 	putchar('\n');
-	say(2, width, string_of(device, "device"), "%s, %s %s%s%s; %s%s%s%s",
-	    string_of(device, "state"), heard ? "answered" : "no answer in",
-	    duration_words(number_of(device, "silent_ms")).text, heard ? " ago" : "",
-	    given_up, string_of(device, "map"), address, *trouble ? "; " : "", trouble);
+	say(2, width, string_of(device, "device"), "%s; %s%s%s%s", state,
+	    string_of(device, "map"), address, *errors ? "; " : "", errors);
 	cJSON_ArrayForEach(point, cJSON_GetObjectItem(device, "points"))
 		print_point(point);
 }

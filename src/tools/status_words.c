@@ -72,6 +72,35 @@ void value_words(const cJSON *point, char *text, size_t size)
 			 *unit ? " " : "", unit);
 }
 
+const char *clock_words(const cJSON *clock)
+{
+	return is_true(clock, "synced") ? "set right" :
+	       is_true(clock, "was_set_right") ? "was set right" : "not set right yet";
+}
+
+void state_words(const cJSON *device, char *text, size_t size)
+{
+	const cJSON *refused = cJSON_GetObjectItemCaseSensitive(device, "refused");
+	bool heard = number_of(device, "answers") || number_of(refused, "exception");
+	char given_up[64] = "";
+
+	if (number_of(device, "failures"))
+		snprintf(given_up, sizeof(given_up), ", %.0f requests given up",
+			 number_of(device, "failures"));
+	snprintf(text, size, "%s, %s %s%s%s", string_of(device, "state"),
+		 heard ? "answered" : "no answer in",
+		 duration_words(number_of(device, "silent_ms")).text, heard ? " ago" : "",
+		 given_up);
+}
+
+void error_words(const cJSON *counters, char *text, size_t size)
+{
+	*text = '\0';
+	if (number_of(counters, "timeouts"))
+		snprintf(text, size, "%.0f timeouts", number_of(counters, "timeouts"));
+	add_counts(text, size, cJSON_GetObjectItemCaseSensitive(counters, "refused"));
+}
+
 /* --- columns --- */
 
 static bool begins_character(char byte)

@@ -24,6 +24,14 @@ void add_counts(char *text, size_t size, const cJSON *counts);
 /* A point's last value with its unit; "-" where there is none. */
 void value_words(const cJSON *point, char *text, size_t size);
 
+/* Whether the clock of its machine was set right. */
+const char *clock_words(const cJSON *clock);
+
+/* A device's state, its last answer, and how many requests were given up since. */
+void state_words(const cJSON *device, char *text, size_t size);
+/* What went wrong with requests and answers, of a bus or a device; "" where nothing did. */
+void error_words(const cJSON *counters, char *text, size_t size);
+
 /* How many columns a text in UTF-8 takes, a character being one wide. */
 int columns_of(const char *text);
 /* How many bytes of the text go on a line of so many columns, to be broken at a blank. */
