@@ -94,7 +94,7 @@ static wchar_t plain(wchar_t character)
 	} table[] = {
 		{ 0xB0, L'\0' }, { 0xB2, L'2' }, { 0xB3, L'3' }, { 0xB5, L'u' },
 		{ 0x3BC, L'u' }, { 0xB7, L'.' }, { 0x3A9, L'O' }, { 0x2126, L'O' },
-		{ 0x2026, L'~' }, { 0x2212, L'-' },
+		{ 0x2026, L'~' }, { 0x2212, L'-' }, { 0x25B2, L'^' }, { 0x25BC, L'v' },
 	};
 
 	if (character < 0x80)

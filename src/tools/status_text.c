@@ -122,12 +122,12 @@ static void print_point(const cJSON *point)
 	int used;
 
 	if (!cJSON_HasObjectItem(point, "age_ms")) {
-		say(4, POINT_LABEL, point->string, "%s", quality);
+		say(4, POINT_LABEL, name_of(point), "%s", quality);
 		return;
 	}
 	value_words(point, value, sizeof(value));
 	used = columns_of(value);
-	say(4, POINT_LABEL, point->string, "%s%*s%s ago%s%s", value,
+	say(4, POINT_LABEL, name_of(point), "%s%*s%s ago%s%s", value,
 	    used < POINT_VALUE ? POINT_VALUE - used : 1, "",
 	    duration_words(number_of(point, "age_ms")).text, good ? "" : ", ",
 	    good ? "" : quality);

@@ -27,6 +27,11 @@ bool is_true(const cJSON *json, const char *key)
 	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, key));
 }
 
+const char *name_of(const cJSON *member)
+{
+	return member->string ? member->string : "";
+}
+
 /* --- words --- */
 
 struct words duration_words(double ms)
@@ -54,7 +59,7 @@ void add_counts(char *text, size_t size, const cJSON *counts)
 
 		if (count->valuedouble)
 			snprintf(text + used, size - used, "%s%.0f %s", used ? ", " : "",
-				 count->valuedouble, count->string);
+				 count->valuedouble, name_of(count));
 	}
 }
 

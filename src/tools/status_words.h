@@ -10,6 +10,8 @@
 double number_of(const cJSON *json, const char *key);
 const char *string_of(const cJSON *json, const char *key);
 bool is_true(const cJSON *json, const char *key);
+/* By what name it is a member; "" where it is none. */
+const char *name_of(const cJSON *member);
 
 struct words {
 	char text[32];

@@ -26,3 +26,7 @@ void top_draw_device(struct top_model *model, struct grid *grid, int row);
 
 /* The width of a column of names, so far `width`, that is to have room for this one too. */
 int top_name_width(const struct grid *grid, int width, const char *name);
+
+/* At the right of a heading, which lines of a page are seen, where that is not all. */
+void top_put_range(struct grid *grid, int row, int column, size_t first, size_t page,
+		   size_t count);

@@ -82,7 +82,7 @@ static struct columns columns_for(const struct grid *grid, const cJSON *points)
 		value_words(point, text, sizeof(text));
 		width = columns_of(text) + 2;
 		value = width > value ? width : value;
-		name = top_name_width(grid, name, point->string);
+		name = top_name_width(grid, name, name_of(point));
 	}
 	columns.value = 1 + name;
 	columns.age = columns.value + value < most ? columns.value + value : most;
@@ -99,7 +99,7 @@ static void draw_point(const cJSON *point, const struct columns *columns, struct
 	char value[VALUE_BYTES];
 
 	value_words(point, value, sizeof(value));
-	grid_put(grid, row, 1, columns->value - 1, STYLE_PLAIN, point->string);
+	grid_put(grid, row, 1, columns->value - 1, STYLE_PLAIN, name_of(point));
 	grid_put(grid, row, columns->value, columns->age - 1, good ? STYLE_BOLD : style, value);
 	if (read)
 		grid_put(grid, row, columns->age, columns->quality - 1, style,
@@ -112,7 +112,6 @@ static void draw_points(struct top_model *model, const cJSON *points, struct gri
 	size_t count = (size_t)cJSON_GetArraySize(points);
 	struct columns columns = columns_for(grid, points);
 	const cJSON *point;
-	char range[64];
 	size_t index = 0;
 
 	grid_style(grid, row, 0, 0, STYLE_BAR);
@@ -123,11 +122,8 @@ static void draw_points(struct top_model *model, const cJSON *points, struct gri
 	model->page_rows = (size_t)(grid->rows - 2 - row++);
 	if (model->first_point + model->page_rows > count)
 		model->first_point = count > model->page_rows ? count - model->page_rows : 0;
-	if (count > model->page_rows) {
-		snprintf(range, sizeof(range), "%zu-%zu of %zu ", model->first_point + 1,
-			 model->first_point + model->page_rows, count);
-		grid_put_right(grid, row - 1, columns.quality + QUALITY_WIDTH, 0, STYLE_BAR, range);
-	}
+	top_put_range(grid, row - 1, columns.quality + QUALITY_WIDTH, model->first_point,
+		      model->page_rows, count);
 	cJSON_ArrayForEach(point, points) {
 		if (index >= model->first_point && row < grid->rows - 1)
 			draw_point(point, &columns, grid, row++);

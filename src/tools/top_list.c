@@ -12,6 +12,7 @@ enum {
 	STATE_WIDTH = 9,
 	NUMBER_WIDTH = 10,
 	VALUES_LEAST = 10,
+	RANGE_BEHIND = 7, /* the heading of the values */
 };
 
 /* How long answers took, "-" where there were none. */
@@ -70,6 +71,14 @@ static void draw_load(const cJSON *bus, const struct bus_columns *columns, struc
 		grid_putf(grid, row, end, 0, STYLE_BAD, " x%.1f", stretch);
 }
 
+/* Adapters tell themselves apart by the end of their names. */
+static const char *port_words(const char *port)
+{
+	static const char by_id[] = "/dev/serial/by-id/";
+
+	return strncmp(port, by_id, strlen(by_id)) ? port : port + strlen(by_id);
+}
+
 static void draw_bus(const cJSON *bus, const struct bus_columns *columns, struct grid *grid,
 		     int row)
 {
@@ -85,7 +94,8 @@ static void draw_bus(const cJSON *bus, const struct bus_columns *columns, struct
 		 latency_words(bus, "p50").text);
 	put_errors(bus, line, grid, row, columns->errors);
 	if (is_true(bus, "open"))
-		grid_put(grid, row, columns->port, 0, STYLE_PLAIN, string_of(bus, "port"));
+		grid_put(grid, row, columns->port, 0, STYLE_PLAIN,
+			 port_words(string_of(bus, "port")));
 	else
 		grid_putf(grid, row, columns->port, 0, STYLE_BAD, "not open%s%s",
 			  *trouble ? ": " : "", trouble);
@@ -167,7 +177,7 @@ static void put_heading(const struct top_model *model, struct grid *grid, int ro
 
 	if (column)
 		grid_putf(grid, row, column, 0, STYLE_BAR, "%s%s", words,
-			  !is_sorted ? "" : model->reversed ? "^" : "v");
+			  !is_sorted ? "" : model->reversed ? "▲" : "▼");
 }
 
 static void draw_headings(const struct top_model *model, const struct device_columns *columns,
@@ -181,7 +191,7 @@ static void draw_headings(const struct top_model *model, const struct device_col
 	put_heading(model, grid, row, columns->latency, TOP_LATENCY, "LATENCY");
 	put_heading(model, grid, row, columns->slowest, TOP_COLUMNS, "99 %");
 	put_heading(model, grid, row, columns->errors, TOP_ERRORS, "ERRORS");
-	put_heading(model, grid, row, columns->values, TOP_COLUMNS, "LAST VALUES");
+	put_heading(model, grid, row, columns->values, TOP_COLUMNS, "VALUES");
 }
 
 /* As many as have room, in the map's order. */
@@ -197,10 +207,10 @@ static void draw_values(const cJSON *device, struct grid *grid, int row, int col
 		if (!cJSON_HasObjectItem(point, "age_ms"))
 			continue;
 		value_words(point, value, sizeof(value));
-		end = column + columns_of(point->string) + 1 + columns_of(value);
+		end = column + columns_of(name_of(point)) + 1 + columns_of(value);
 		if (column > begin && end > grid->columns)
 			return;
-		column = grid_putf(grid, row, column, 0, STYLE_FAINT, "%s ", point->string);
+		column = grid_putf(grid, row, column, 0, STYLE_FAINT, "%s ", name_of(point));
 		column = grid_put(grid, row, column, 0, good ? STYLE_PLAIN : STYLE_FAINT, value);
 		column += 2;
 	}
@@ -253,6 +263,9 @@ static void draw_devices(struct top_model *model, struct grid *grid, int row)
 
 	draw_headings(model, &columns, grid, row++);
 	scroll(model, grid->rows - 1 - row);
+	if (columns.values)
+		top_put_range(grid, row - 1, columns.values + RANGE_BEHIND, model->first_row,
+			      model->page_rows, model->row_count);
 	for (index = model->first_row; index < model->row_count && row < grid->rows - 1; index++) {
 		draw_device(&model->rows[index], &columns, grid, row);
 		if (index == model->cursor) {
@@ -275,7 +288,9 @@ static int draw_summary(const struct top_model *model, struct grid *grid, int ro
 				model->row_count, model->filter);
 	end = grid_putf(grid, row, end, 0, STYLE_PLAIN, "%zu", model->devices);
 	if (model->offline)
-		grid_putf(grid, row, end, 0, STYLE_BAD, ", %zu offline", model->offline);
+		end = grid_putf(grid, row, end, 0, STYLE_BAD, ", %zu offline", model->offline);
+	if (model->unknown)
+		grid_putf(grid, row, end, 0, STYLE_WARNING, ", %zu unknown", model->unknown);
 	return row + 1;
 }
 

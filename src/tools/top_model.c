@@ -89,14 +89,20 @@ static bool add_row(struct top_model *model, const struct top_row *row)
 	return true;
 }
 
+static void count_state(struct top_model *model, const char *state)
+{
+	model->offline += !strcmp(state, "offline");
+	model->unknown += !strcmp(state, "unknown");
+}
+
 static void find_rows(struct top_model *model)
 {
 	struct top_row row = { 0 };
 
-	model->row_count = model->offline = 0;
+	model->row_count = model->offline = model->unknown = 0;
 	cJSON_ArrayForEach(row.bus, cJSON_GetObjectItem(model->status, "buses")) {
 		cJSON_ArrayForEach(row.device, cJSON_GetObjectItem(row.bus, "devices")) {
-			model->offline += !strcmp(string_of(row.device, "state"), "offline");
+			count_state(model, string_of(row.device, "state"));
 			if (passes(&row, model->filter) && !add_row(model, &row))
 				return;
 			row.index++;

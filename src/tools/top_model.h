@@ -52,7 +52,7 @@ struct top_model {
 
 	/* the devices that the filter lets through, sorted */
 	struct top_row *rows;
-	size_t row_count, room, devices, offline;
+	size_t row_count, room, devices, offline, unknown;
 	/*
 	 * Where the cursor is, and its device's name, by which it is found again; `device_bus`
 	 * and `device` are NULL where there is none.

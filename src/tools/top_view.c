@@ -26,6 +26,17 @@ int top_name_width(const struct grid *grid, int width, const char *name)
 	return own > width ? own : width;
 }
 
+void top_put_range(struct grid *grid, int row, int column, size_t first, size_t page,
+		   size_t count)
+{
+	char range[64];
+
+	if (count <= page)
+		return;
+	snprintf(range, sizeof(range), "%zu-%zu of %zu ", first + 1, first + page, count);
+	grid_put_right(grid, row, column, 0, STYLE_BAR, range);
+}
+
 static const cJSON *part(const struct top_model *model, const char *key)
 {
 	return cJSON_GetObjectItem(model->status, key);
@@ -58,7 +69,7 @@ static void draw_title(const struct top_model *model, struct grid *grid)
 
 	grid_style(grid, 0, 0, 0, STYLE_BAR);
 	if (!model->status) {
-		grid_put(grid, 0, 1, 0, STYLE_BAR, "postbus " PACKAGE_VERSION);
+		grid_put(grid, 0, 1, 0, STYLE_BAR, "postbus top");
 		return;
 	}
 	/* 2026-11-23T18:52:01.123Z: its day means nothing where it was never set right. */
@@ -106,7 +117,7 @@ static double sample_at(const cJSON *samples, int index)
 {
 	const cJSON *sample = cJSON_GetArrayItem(samples, index);
 
-	return cJSON_IsNumber(sample) ? sample->valuedouble : 0;
+	return cJSON_IsNumber(sample) && isfinite(sample->valuedouble) ? sample->valuedouble : 0;
 }
 
 /* The most of some samples. */
@@ -185,9 +196,8 @@ static int draw_room(const struct top_model *model, struct grid *grid, int row)
 			number_of(spool, "max_bytes") / MIB);
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
 		if (number_of(spool, ways[i].key))
-			end = grid_putf(grid, row, end, 0, STYLE_WARNING, "%s %.0f %s",
-					i ? "," : ";", number_of(spool, ways[i].key),
-					ways[i].words);
+			end = grid_putf(grid, row, end, 0, STYLE_WARNING, ", %.0f %s",
+					number_of(spool, ways[i].key), ways[i].words);
 	return row + 1;
 }
 
@@ -200,23 +210,24 @@ static void draw_help(struct grid *grid)
 		"PgUp PgDn     a page; Home and End, g and G: to the first and the last",
 		"Enter Right   look into the device: all points, counters, latency",
 		"Esc Enter     back to the list; Left and Right: the device before, the next",
-		"/             filter: words of which each is in the device's name or state, or in",
-		"              its bus's name; Enter keeps it, Esc does away with it",
+		"/             filter: words of which each is in the device's name or state, or",
+		"              in its bus's name; Enter keeps it, Esc does away with it",
 		"s S           sort by the next column, by the one before",
 		"r             the other way round",
 		"q             quit",
 		"",
-		"Sorted by a column, what is in trouble comes first. LATENCY is what half of the",
-		"answers took at most, 99 % what all but a hundredth did, since the start.",
-		"ERRORS are timeouts and answers that were refused. LOAD is the share of the",
-		"last seconds in which the wire was busy; x1.5 behind it says that more is due",
-		"than it carries, and all is read 1.5 times less often. The chart has the depth",
-		"of the spool in the last ten minutes, the last column is now.",
+		"Sorted by a column, what is in trouble comes first. A device is unknown until",
+		"it was heard of. LATENCY is what half of the answers took at most, 99 % what",
+		"all but a hundredth did, since the start; ERRORS are timeouts and refused",
+		"answers. LOAD is the share of the last seconds in which the wire was busy; x1.5",
+		"behind it says that more is due than the wire carries, and all is read 1.5",
+		"times less often. The chart has the depth of the spool in the last ten minutes,",
+		"its last column is now.",
 	};
 	int row = 0;
 
 	grid_style(grid, row, 0, 0, STYLE_BAR);
-	grid_put(grid, row++, 1, 0, STYLE_BAR, "postbus top " PACKAGE_VERSION);
+	grid_put(grid, row++, 1, 0, STYLE_BAR, "postbus top: keys and columns");
 	for (size_t i = 0; i < ARRAY_SIZE(lines) && row + 2 < grid->rows; i++)
 		grid_put(grid, ++row, 1, 0, STYLE_PLAIN, lines[i]);
 	grid_put(grid, grid->rows - 1, 1, 0, STYLE_FAINT, "any key goes back");
