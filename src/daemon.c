@@ -14,6 +14,7 @@
 #include "config/config.h"
 #include "field/bus.h"
 #include "field/listener.h"
+#include "metrics/metrics.h"
 #include "report.h"
 #include "uplink/uplink.h"
 
@@ -40,6 +41,7 @@ struct daemon {
 	struct listener **listeners; /* … or this, by what hangs on it; the other is NULL */
 	struct timedate *timedate; /* NULL: the kernel tells of the clock */
 	struct report *report; /* NULL: nobody can ask how it is */
+	struct metrics *metrics; /* NULL: none are wanted */
 	uint64_t watchdog_us; /* 0: systemd wants none */
 	uint64_t turns_seen;  /* of the uplink, when last looked at */
 };
@@ -156,9 +158,10 @@ static int offer(struct daemon *daemon)
 	return r;
 }
 
-/* Without it the gateway does all that it is for. */
-static void open_report(struct daemon *daemon)
+/* Without them the gateway does all that it is for. */
+static void open_windows(struct daemon *daemon)
 {
+	const struct metrics_conf *metrics = &daemon->config->conf->metrics;
 	const struct report_subject subject = {
 		.config = daemon->config,
 		.buses = daemon->buses,
@@ -169,6 +172,11 @@ static void open_report(struct daemon *daemon)
 
 	if (r < 0)
 		log_warning("gateway: no socket to ask for its status: %s", strerror(-r));
+	if (!metrics->file && !metrics->listen)
+		return;
+	r = metrics_new(daemon->loop, metrics, &subject, &daemon->metrics);
+	if (r < 0)
+		log_warning("gateway: no metrics: %s", strerror(-r));
 }
 
 static int start(struct daemon *daemon)
@@ -198,7 +206,7 @@ static int start(struct daemon *daemon)
 	if (r == 0)
 		r = offer(daemon);
 	if (r == 0)
-		open_report(daemon);
+		open_windows(daemon);
 	return r < 0 ? r : timedate_new(daemon->loop, &daemon->timedate);
 }
 
@@ -206,6 +214,7 @@ static bool stop(struct daemon *daemon)
 {
 	bool left_behind = false;
 
+	metrics_free(daemon->metrics);
 	report_free(daemon->report);
 	timedate_free(daemon->timedate);
 	for (size_t i = 0; daemon->buses && i < daemon->config->bus_count; i++)

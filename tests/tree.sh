@@ -52,7 +52,7 @@ each_library_in_one_file() {
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c
 	only_in 'pcre2\.h' config/pattern.c
-	only_in 'ncurses\.h' tools/screen.c
+	only_in 'microhttpd\.h' metrics/server.c
 	only_where_json_is_spoken
 }
 
@@ -65,8 +65,9 @@ rooms_seen_from() {
 	drivers) echo base config bridge field/driver.h ;;
 	field | uplink) echo base config bridge drivers ;;
 	report) echo base config bridge drivers field uplink ;;
-	daemon) echo base config bridge drivers field uplink report ;;
-	tools | main) echo base config bridge drivers field uplink report daemon tools ;;
+	metrics) echo base config bridge drivers field uplink report ;;
+	daemon) echo base config bridge drivers field uplink report metrics ;;
+	tools | main) echo base config bridge drivers field uplink report metrics daemon tools ;;
 	esac
 }
 
@@ -96,7 +97,7 @@ rooms_look_down_only() {
 every_room_has_a_rule() {
 	for room in src/*/; do
 		case $(basename "$room") in
-		base | config | bridge | drivers | field | uplink | tools) ;;
+		base | config | bridge | drivers | field | uplink | metrics | tools) ;;
 		*) echo "$room: what may it include? See rooms_seen_from in tests/tree.sh" ;;
 		esac
 	done
@@ -169,6 +170,13 @@ the_configuration_that_ships_is_right() {
 	return "$status"
 }
 
+manual_has_every_metric() {
+	grep -oE '"postbus_[a-z_]+"' src/metrics/exposition.c | tr -d '"' | while read -r metric; do
+		grep -qE "\\b$metric(_total)?\\b" man/postbus.conf.5 ||
+			echo "man/postbus.conf.5: no $metric"
+	done
+}
+
 # Where there is a systemd that tells without running the service (250).
 the_unit_is_right_and_hardened() {
 	systemd-analyze security --help 2>/dev/null | grep -q -e --offline || return 0
@@ -192,5 +200,6 @@ check every_map_has_source_and_examples
 check every_map_plays_its_examples
 check the_table_of_maps_is_up_to_date
 check the_configuration_that_ships_is_right
+check manual_has_every_metric
 check the_unit_is_right_and_hardened
 exit $failed

@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "config/conf_keys.h"
 #include "config/device_map.h"
+#include "config/listen.h"
 #include "config/place.h"
 #include "config/topic.h"
 
@@ -118,10 +119,27 @@ static const char *check_topic(const struct key *key, const char *text)
 	return key->kind == KIND_TOPIC || key->kind == KIND_LEVELS ? topic_check(text) : NULL;
 }
 
+static const char *check_listen(const struct key *key, const char *text)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	const char *wrong;
+
+	if (key->kind != KIND_LISTEN)
+		return NULL;
+	wrong = listen_parse(text, &address, &length);
+#ifndef HAVE_MICROHTTPD
+	if (!wrong)
+		wrong = "this postbus was built without libmicrohttpd, and can write a file "
+			"only";
+#endif
+	return wrong;
+}
+
 static void read_text(struct reader *reader, const struct key *key,
 		      const config_setting_t *setting, const char *text)
 {
-	const char *wrong = check_topic(key, text);
+	const char *wrong = check_topic(key, text), *refused = check_listen(key, text);
 
 	if (!*text)
 		fault(reader, setting, "%s is empty; leave it out for its default",
@@ -132,6 +150,8 @@ static void read_text(struct reader *reader, const struct key *key,
 		      text, NAME_MAX_LENGTH);
 	else if (wrong)
 		fault(reader, setting, "not a topic: %s", wrong);
+	else if (refused)
+		fault(reader, setting, "%s: %s", key->name, refused);
 	else
 		store_text(reader, key,
 			   key->kind == KIND_PATH ? resolve(reader, text) : strdup(text));

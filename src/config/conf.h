@@ -83,6 +83,12 @@ struct spool_conf {
 	unsigned drain_rate; /* messages a second; 0: no limit */
 };
 
+struct metrics_conf {
+	char *file; /* NULL: none is written */
+	uint64_t every_us;
+	char *listen; /* as listen.h has it; NULL: nobody is served */
+};
+
 struct conf {
 	atomic_uint users;
 	char *file;
@@ -93,6 +99,7 @@ struct conf {
 	struct broker_conf broker;
 	struct publish_conf publish;
 	struct spool_conf spool;
+	struct metrics_conf metrics;
 };
 
 /*

@@ -38,6 +38,7 @@ static bool is_same(const struct comparison *comparison, const struct key *key)
 	case KIND_NAME:
 	case KIND_TOPIC:
 	case KIND_LEVELS:
+	case KIND_LISTEN:
 		return is_same_text(*(char *const *)old, *(char *const *)new);
 	case KIND_PATHS:
 		return is_same_list(comparison->old, comparison->new);

@@ -80,6 +80,13 @@ static const struct key spool_keys[] = {
 	{0},
 };
 
+static const struct key metrics_keys[] = {
+	{"file", KIND_PATH, FIELD(metrics.file)},
+	{"every", KIND_DURATION, FIELD(metrics.every_us), .least = USEC_PER_SEC, .most = DAY},
+	{"listen", KIND_LISTEN, FIELD(metrics.listen)},
+	{0},
+};
+
 const struct key conf_keys[] = {
 	{"gateway", KIND_NAME, FIELD(gateway)},
 	{"buses", KIND_PATH, FIELD(buses), .change = CONF_NOW},
@@ -87,6 +94,7 @@ const struct key conf_keys[] = {
 	{"broker", KIND_GROUP, .keys = broker_keys, .change = CONF_LINK},
 	{"publish", KIND_GROUP, .keys = publish_keys, .change = CONF_BUSES},
 	{"spool", KIND_GROUP, .keys = spool_keys, .change = CONF_NOW},
+	{"metrics", KIND_GROUP, .keys = metrics_keys, .change = CONF_RESTART},
 	{0},
 };
 
@@ -118,6 +126,7 @@ int conf_set_defaults(struct conf *conf, const char *file)
 	conf->spool.max_bytes = 256 * MIB;
 	conf->spool.max_age_us = 30 * DAY;
 	conf->spool.sync_us = USEC_PER_SEC;
+	conf->metrics.every_us = 15 * USEC_PER_SEC;
 	return conf->maps[0] && conf->maps[1] ? 0 : -ENOMEM;
 }
 
@@ -154,5 +163,7 @@ void conf_free(struct conf *conf)
 	free(conf->publish.topic);
 	free(conf->publish.discovery_prefix);
 	free(conf->spool.directory);
+	free(conf->metrics.file);
+	free(conf->metrics.listen);
 	free(conf);
 }

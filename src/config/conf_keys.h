@@ -11,6 +11,7 @@ enum kind {
 	KIND_NAME,
 	KIND_TOPIC,  /* with placeholders */
 	KIND_LEVELS, /* a topic without */
+	KIND_LISTEN, /* as listen.h has it */
 	KIND_BOOL,
 	KIND_NUMBER,   /* least to most */
 	KIND_DURATION, /* the same, in microseconds; .words[0], if any, means 0 */
