@@ -18,6 +18,7 @@
 #include "drivers/modbus.h"
 #include "field/plan.h"
 #include "field/port.h"
+#include "tools/sim_answers.h"
 #include "tools/sim_device.h"
 #include "tools/terminal.h"
 
@@ -27,11 +28,7 @@
 
 enum {
 	SAY_US = 1000000,  /* how often a device that is not asked speaks */
-	ANSWERS_MAX = 16,  /* that a busy device still remembers */
-	ANSWER_PARTS = 3,  /* most that one request makes: echo, and an answer with a pause */
-	NOISE_MAX = 40,    /* most characters of noise in place of an answer */
 	EARLY_US = 50,     /* a request is this early before it counts as a violation */
-	BATCH_US = 1000,   /* bytes are given out at most so often */
 	PIECES_US = 50000, /* how long the rest of a request may take to come */
 	EXCEPTION_FUNCTION = 1, /* Modbus Application Protocol V1.1b3, section 7 */
 	EXCEPTION_ADDRESS = 2,
@@ -42,18 +39,8 @@ struct sim_fault {
 	uint64_t seen; /* requests that it was asked about */
 };
 
-struct answer {
-	uint8_t frame[FRAME_MAX + 2];
-	const uint8_t *said; /* of a device that speaks in units, in place of frame */
-	size_t length, sent;
-	uint64_t start_us; /* when its first character begins */
-	bool right, noise; /* noise is made as it is given out, of any length */
-};
-
 struct simulator {
 	struct terminal terminal;
-	uint32_t baud;
-	struct serial_format format;
 	const struct driver *driver;
 	uint64_t born_us;
 
@@ -68,8 +55,7 @@ struct simulator {
 	size_t in_length;
 	uint64_t in_begin_us, in_last_us;
 	bool in_early;
-	struct answer answers[ANSWERS_MAX]; /* in the order of the wire */
-	size_t answer_count;
+	struct answers answers;
 	uint64_t say_us;      /* when the device that is not asked speaks next; 0: there is none */
 	uint64_t wire_end_us; /* end of the last frame that is wholly past or a request */
 
@@ -86,12 +72,12 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 static uint64_t characters_us(const struct simulator *s, size_t n)
 {
-	return plan_characters_us(n, s->baud, s->format);
+	return plan_characters_us(n, s->answers.baud, s->answers.format);
 }
 
-static uint64_t answer_end_us(const struct simulator *s, const struct answer *answer)
+static uint64_t silence_us(const struct simulator *s)
 {
-	return answer->start_us + characters_us(s, answer->length);
+	return plan_silence_us(s->answers.baud, s->answers.format);
 }
 
 /* --- requests and answers --- */
@@ -120,107 +106,6 @@ static const struct fault_plan *fault_due(struct simulator *s, uint8_t address)
 			due = &fault->plan;
 	}
 	return due;
-}
-
-/* The same each time, and without any order (Numerical Recipes' generator). */
-static uint8_t noise_at(uint64_t i)
-{
-	uint32_t random = (uint32_t)i * 1664525 + 1013904223;
-
-	return (uint8_t)((random ^ random >> 11) * 2654435769u >> 24);
-}
-
-/* A place behind the last of the answers, where it is there that it begins at the earliest. */
-static struct answer *add_answer(struct simulator *s, uint64_t start_us)
-{
-	struct answer *answer = &s->answers[s->answer_count];
-
-	if (s->answer_count > 0)
-		start_us = later(start_us, answer_end_us(s, answer - 1));
-	*answer = (struct answer){.start_us = start_us};
-	s->answer_count++;
-	return answer;
-}
-
-/* What was sent comes back while it is being sent. */
-static void add_echo(struct simulator *s, size_t length)
-{
-	struct answer *echo = add_answer(s, s->in_begin_us);
-
-	echo->length = length;
-	memcpy(echo->frame, s->in, length);
-}
-
-/* The second half of the answer comes so much later. */
-static void add_pause(struct simulator *s, uint64_t pause_us)
-{
-	struct answer *first = &s->answers[s->answer_count - 1];
-	size_t half = first->length / 2;
-	struct answer *second =
-		add_answer(s, first->start_us + characters_us(s, half) + pause_us);
-
-	second->length = first->length - half;
-	second->right = first->right;
-	memcpy(second->frame, first->frame + half, second->length);
-	second->start_us = first->start_us + characters_us(s, half) + pause_us;
-	first->length = half;
-	first->right = false;
-}
-
-/* Nonsense before the answer and behind it, which the master is to find all the same. */
-static void add_garbage(struct answer *answer)
-{
-	memmove(answer->frame + 1, answer->frame, answer->length);
-	answer->frame[0] = 0;
-	answer->frame[answer->length + 1] = 0xFF;
-	answer->length += 2;
-}
-
-/* On the line the zeros win where another device sends something else at the same time. */
-static void overlay(struct answer *answer)
-{
-	for (size_t i = 3; i < answer->length; i++)
-		answer->frame[i] &= (uint8_t)(answer->frame[i] >> 1 | 0x80);
-}
-
-static void spoil(struct simulator *s, const struct fault_plan *fault, struct answer *answer)
-{
-	/* Any byte after the first three, so that only the checksum is wrong. */
-	size_t at = 3 + s->stats.requests % (answer->length - 3);
-
-	switch (fault->kind) {
-	case FAULT_CHECKSUM:
-		answer->frame[at] ^= (uint8_t)(1 << s->stats.requests % 8);
-		break;
-	case FAULT_SHORT:
-		answer->length /= 2;
-		break;
-	case FAULT_LATE:
-		answer->start_us += fault->time_us;
-		break;
-	case FAULT_PAUSE:
-		add_pause(s, fault->time_us);
-		break;
-	case FAULT_GARBAGE:
-		add_garbage(answer);
-		break;
-	case FAULT_NOISE:
-		answer->noise = true;
-		answer->length = 1 + s->stats.requests % NOISE_MAX;
-		break;
-	case FAULT_BABBLE:
-		answer->noise = true;
-		answer->length = fault->time_us / characters_us(s, 1) + 1;
-		break;
-	case FAULT_TWICE:
-		overlay(answer);
-		break;
-	default:
-		break;
-	}
-	answer->right = answer->right &&
-			(fault->kind == FAULT_LATE || fault->kind == FAULT_GARBAGE ||
-			 fault->kind == FAULT_ECHO || fault->kind == FAULT_REFUSE);
 }
 
 /* The exception that the fault has for the request, or 0. */
@@ -274,15 +159,15 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 	s->stats.requests++;
 	fault = fault_due(s, request->address);
 	if (s->muted || (fault && fault->kind == FAULT_SILENT) ||
-	    s->answer_count + ANSWER_PARTS > ANSWERS_MAX)
+	    s->answers.count + ANSWER_PARTS > ANSWERS_MAX)
 		return;
 
 	if (fault && fault->kind == FAULT_ECHO)
-		add_echo(s, length);
+		answers_echo(&s->answers, s->in, length, s->in_begin_us);
 	if (fault && fault->kind == FAULT_FOREIGN)
 		answered.address++;
-	answer = add_answer(s, end_us);
-	answer->start_us += plan_silence_us(s->baud, s->format);
+	answer = answers_add(&s->answers, end_us);
+	answer->start_us += silence_us(s);
 	answer->right = !fault || fault->kind != FAULT_EXCEPTION;
 	exception = spoilt_exception(fault, request);
 	if (!exception)
@@ -294,18 +179,16 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 	else
 		answer->length = s->driver->serve_reply(&answered, data, answer->frame);
 	if (fault)
-		spoil(s, fault, answer);
+		answers_spoil(&s->answers, fault, s->stats.requests);
 }
 
 /* Notes that a frame has begun now, and whether that was too soon. */
 static void begin(struct simulator *s, uint64_t now)
 {
-	uint64_t end = s->wire_end_us;
+	uint64_t end = later(s->wire_end_us, answers_end_us(&s->answers, now));
 
-	for (size_t i = 0; i < s->answer_count && s->answers[i].start_us <= now; i++)
-		end = later(end, answer_end_us(s, &s->answers[i]));
 	s->in_begin_us = now;
-	s->in_early = now + EARLY_US < end + plan_silence_us(s->baud, s->format);
+	s->in_early = now + EARLY_US < end + silence_us(s);
 }
 
 /* --- devices that speak in lines, frames and telegrams --- */
@@ -314,9 +197,9 @@ static void say(struct simulator *s, struct saying saying, uint64_t start_us)
 {
 	struct answer *answer;
 
-	if (s->muted || s->answer_count == ANSWERS_MAX)
+	if (s->muted || s->answers.count == ANSWERS_MAX)
 		return;
-	answer = add_answer(s, start_us);
+	answer = answers_add(&s->answers, start_us);
 	answer->said = saying.bytes;
 	answer->length = saying.length;
 	answer->right = true;
@@ -325,7 +208,7 @@ static void say(struct simulator *s, struct saying saying, uint64_t start_us)
 /* What is not asked speaks each second, or where that takes longer, without a pause. */
 static void say_unasked(struct simulator *s, uint64_t now)
 {
-	if (!s->say_us || now < s->say_us || s->answer_count)
+	if (!s->say_us || now < s->say_us || s->answers.count)
 		return;
 	s->say_us = now + SAY_US;
 	say(s, sim_device_say(&s->devices[0]), now);
@@ -405,65 +288,24 @@ static void take(struct simulator *s)
 	}
 }
 
-/* A terminal that nobody reads fills up: then bytes are lost, as on a wire. */
-static void give_bytes(struct simulator *s, struct answer *answer, size_t n)
-{
-	const uint8_t *bytes = answer->said ? answer->said : answer->frame;
-	uint8_t noise[256];
-
-	if (!answer->noise) {
-		if (write(s->terminal.master, bytes + answer->sent, n) != (ssize_t)n)
-			answer->right = false;
-		return;
-	}
-	for (size_t i = 0, piece; i < n; i += piece) {
-		piece = n - i < sizeof(noise) ? n - i : sizeof(noise);
-		for (size_t j = 0; j < piece; j++)
-			noise[j] = noise_at(answer->sent + i + j);
-		(void)!write(s->terminal.master, noise, piece);
-	}
-}
-
-/* Gives out the bytes of the first answer that have arrived by now. */
 static void give(struct simulator *s, uint64_t now)
 {
-	struct answer *answer = &s->answers[0];
-	uint64_t second_bits = serial_format_bits(s->format) * UINT64_C(1000000);
-	uint64_t arrived;
+	struct given given = answers_give(&s->answers, s->terminal.master, now);
 
-	if (s->answer_count == 0 || now < answer->start_us)
-		return;
-	arrived = (now - answer->start_us) * s->baud / second_bits;
-	if (arrived > answer->length)
-		arrived = answer->length;
-	if (arrived > answer->sent)
-		give_bytes(s, answer, arrived - answer->sent);
-	answer->sent = arrived;
-	if (answer->sent < answer->length)
-		return;
-
-	s->stats.answers += answer->right;
-	s->wire_end_us = later(s->wire_end_us, answer_end_us(s, answer));
-	s->answer_count--;
-	memmove(s->answers, s->answers + 1, s->answer_count * sizeof(*s->answers));
+	s->stats.answers += given.right;
+	s->wire_end_us = later(s->wire_end_us, given.end_us);
 }
 
 /* When there is next something to do by the clock; UINT64_MAX: nothing. */
 static uint64_t due_us(const struct simulator *s, uint64_t now)
 {
-	const struct answer *answer = &s->answers[0];
-	uint64_t due = UINT64_MAX, byte, last;
+	uint64_t due = answers_due_us(&s->answers, now);
 
-	if (s->in_length > 0)
+	if (s->in_length > 0 && s->in_last_us + PIECES_US < due)
 		due = s->in_last_us + PIECES_US;
-	if (s->answer_count == 0)
-		return s->say_us && s->say_us < due ? s->say_us : due;
-	byte = answer->start_us + characters_us(s, answer->sent + 1);
-	last = answer_end_us(s, answer);
-	byte = later(byte, now + BATCH_US);
-	if (byte > last)
-		byte = last;
-	return byte < due ? byte : due;
+	if (!s->answers.count && s->say_us && s->say_us < due)
+		due = s->say_us;
+	return due;
 }
 
 static int arm(struct simulator *s)
@@ -538,8 +380,8 @@ int simulator_new(sd_event *loop, const char *link, uint32_t baud,
 
 	if (!s)
 		return -ENOMEM;
-	s->baud = baud;
-	s->format = format;
+	s->answers.baud = baud;
+	s->answers.format = format;
 	s->born_us = clock_monotonic_us();
 	r = terminal_open(&s->terminal, link);
 	if (r < 0)
@@ -619,14 +461,14 @@ void simulator_clear_faults(struct simulator *simulator)
 
 void simulator_heed_speed(struct simulator *simulator)
 {
-	simulator->heeded = simulator->baud;
+	simulator->heeded = simulator->answers.baud;
 }
 
 void simulator_mute(struct simulator *simulator, bool mute)
 {
 	simulator->muted = mute;
 	if (mute)
-		simulator->answer_count = 0;
+		simulator->answers.count = 0;
 }
 
 void simulator_tell_written(struct simulator *simulator, sim_written_sink *sink, void *data)
