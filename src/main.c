@@ -25,6 +25,7 @@ static const struct verb {
 	{ "sim", "play devices on a pseudo-terminal", tool_sim },
 	{ "spool", "what waits on the disk, of a running or a stopped gateway", tool_spool },
 	{ "status", "how the running gateway is, with its buses and devices", tool_status },
+	{ "top", "the same, live on the whole terminal", tool_top },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },
 };

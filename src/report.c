@@ -14,6 +14,15 @@ enum {
 	/* A text begins with so much room, and gets twice as much while it needs it. */
 	TEXT_BYTES = 16 * 1024,
 	TEXT_MOST_BYTES = 32 * 1024 * 1024,
+	/* The last ten minutes of the spool. */
+	TREND_SAMPLES = 120,
+	TREND_MS = 5000,
+};
+
+/* How many messages waited, the latest at `next` - 1. */
+struct trend {
+	uint32_t waiting[TREND_SAMPLES];
+	size_t next, count;
 };
 
 struct report {
@@ -21,6 +30,8 @@ struct report {
 	struct control *control;
 	char *link; /* NULL: none was made */
 	uint64_t begun_us;
+	struct trend trend;
+	sd_event_source *trend_timer;
 };
 
 /* --- the gateway --- */
@@ -52,9 +63,25 @@ static void add_session(const struct broker_conf *conf, const struct uplink_stat
 	cJSON_AddNumberToObject(session, "window", state->session.window);
 }
 
+/* The oldest first, and at the end what waits now. */
+static void add_trend(const struct trend *trend, uint64_t waiting, cJSON *spool)
+{
+	cJSON *json = cJSON_AddObjectToObject(spool, "trend");
+	cJSON *samples;
+
+	cJSON_AddNumberToObject(json, "every_ms", TREND_MS);
+	samples = cJSON_AddArrayToObject(json, "waiting");
+	for (size_t i = trend->count; i > 0; i--) {
+		size_t at = (trend->next + TREND_SAMPLES - i) % TREND_SAMPLES;
+
+		cJSON_AddItemToArray(samples, cJSON_CreateNumber(trend->waiting[at]));
+	}
+	cJSON_AddItemToArray(samples, cJSON_CreateNumber(waiting));
+}
+
 /* Of the same names as `postbus spool status` has. */
 static void add_spool(const struct spool_conf *conf, const struct uplink_state *state,
-		      cJSON *answer)
+		      const struct trend *trend, cJSON *answer)
 {
 	const struct spool_sums *sums = &state->sums;
 	cJSON *spool = cJSON_AddObjectToObject(answer, "spool");
@@ -71,6 +98,7 @@ static void add_spool(const struct spool_conf *conf, const struct uplink_state *
 	cJSON_AddNumberToObject(spool, "disk_bytes", state->spool.disk_bytes);
 	cJSON_AddNumberToObject(spool, "max_bytes", conf->max_bytes);
 	cJSON_AddBoolToObject(spool, "failing", state->spool.failing);
+	add_trend(trend, sums->waiting, spool);
 }
 
 static void add_clock(const struct uplink_state *state, cJSON *answer)
@@ -100,7 +128,7 @@ static const char *on_status(void *data, _unused_ const cJSON *request, cJSON *a
 	cJSON_AddStringToObject(answer, "configuration", config->conf->file);
 	add_link(&state, answer);
 	add_session(&config->conf->broker, &state, answer);
-	add_spool(&config->conf->spool, &state, answer);
+	add_spool(&config->conf->spool, &state, &report->trend, answer);
 	add_clock(&state, answer);
 	buses = cJSON_AddArrayToObject(answer, "buses");
 	for (size_t i = 0; i < config->bus_count; i++)
@@ -199,6 +227,23 @@ static const char *on_device(void *data, const cJSON *request, cJSON *answer)
 	return error ? error : add_text(answer, "device", &part, write_device);
 }
 
+/* --- the trend --- */
+
+static int on_trend(sd_event_source *source, _unused_ uint64_t time_us, void *data)
+{
+	struct report *report = data;
+	struct trend *trend = &report->trend;
+	struct uplink_state state;
+
+	uplink_describe(report->subject.uplink, &state);
+	trend->waiting[trend->next] =
+		state.sums.waiting < UINT32_MAX ? (uint32_t)state.sums.waiting : UINT32_MAX;
+	trend->next = (trend->next + 1) % TREND_SAMPLES;
+	trend->count += trend->count < TREND_SAMPLES;
+	sd_event_source_set_time(source, clock_monotonic_us() + TREND_MS * USEC_PER_MSEC);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 /* --- the socket --- */
 
 static const struct control_verb verbs[] = {
@@ -250,6 +295,10 @@ int report_new(sd_event *loop, const struct report_subject *subject, struct repo
 		r = make_link(report, runtime, spool);
 	else
 		r = control_new(loop, spool, REPORT_LINK, verbs, report, &report->control);
+	if (r >= 0)
+		r = sd_event_add_time(loop, &report->trend_timer, CLOCK_MONOTONIC,
+				      report->begun_us + TREND_MS * USEC_PER_MSEC, 0, on_trend,
+				      report);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(report);
@@ -263,6 +312,7 @@ void report_free(struct report *report)
 	if (report->link)
 		unlink(report->link);
 	control_free(report->control);
+	sd_event_source_disable_unref(report->trend_timer);
 	free(report->link);
 	free(report);
 }

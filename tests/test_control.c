@@ -239,6 +239,30 @@ static void a_long_answer_waits_for_its_reader(void **state)
 	close(fd);
 }
 
+/* Nor does who asks have to wait: the answer is there, in part, or not at all yet. */
+static void an_answer_comes_in_parts(void **state)
+{
+	_cleanup_(control_line_done) struct control_line line = { 0 };
+	cJSON *answer;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(control_receive(fds[0], &line, &answer), -EAGAIN);
+	send_words(fds[1], "{\"double\":");
+	assert_int_equal(control_receive(fds[0], &line, &answer), -EAGAIN);
+	send_words(fds[1], "8}\n");
+	assert_int_equal(control_receive(fds[0], &line, &answer), 0);
+	assert_int_equal(cJSON_GetObjectItem(answer, "double")->valueint, 8);
+	cJSON_Delete(answer);
+	send_words(fds[1], "nonsense\n");
+	assert_int_equal(control_receive(fds[0], &line, &answer), -EPROTO);
+	send_words(fds[1], "{");
+	close(fds[1]);
+	assert_int_equal(control_receive(fds[0], &line, &answer), -EPROTO);
+	close(fds[0]);
+}
+
 /* A socket that is in use stays whose it is. */
 static void a_second_listener_is_refused(void **state)
 {
@@ -292,6 +316,7 @@ int main(void)
 		control_test(the_oldest_makes_room),
 		control_test(the_client_asks),
 		control_test(a_long_answer_waits_for_its_reader),
+		control_test(an_answer_comes_in_parts),
 		control_test(a_second_listener_is_refused),
 		control_test(the_socket_comes_and_goes),
 	};

@@ -52,15 +52,13 @@ static int run_status(const char *option, const char *argument)
 
 static cJSON *status_of(const char *config)
 {
-	int fd = status_connect(config);
+	_cleanup_(status_place_done) struct status_place place;
+	_cleanup_close_ int fd = -1;
 	cJSON *json;
 
-	if (fd < 0)
-		return NULL;
-	if (status_ask(fd, &json) < 0)
-		json = NULL;
-	close(fd);
-	return json;
+	assert_int_equal(status_find(config, &place), 0);
+	fd = status_connect(&place);
+	return fd < 0 || status_ask(fd, &json) < 0 ? NULL : json;
 }
 
 static cJSON *at(const cJSON *json, const char *key)
@@ -133,6 +131,18 @@ static void start_with_a_dead_device(void)
 	wait_for(all_is_seen, 0);
 }
 
+/* Of the last ten minutes, and the last of it is now. */
+static void check_trend(const cJSON *spool)
+{
+	const cJSON *trend = at(spool, "trend"), *waiting = at(trend, "waiting");
+	int samples = cJSON_GetArraySize(waiting);
+
+	assert_int_equal(number_at(trend, "every_ms"), 5000);
+	assert_in_range(samples, 1, 121);
+	assert_true(cJSON_GetArrayItem(waiting, samples - 1)->valuedouble ==
+		    number_at(spool, "waiting"));
+}
+
 static void check_gateway(const cJSON *status)
 {
 	const cJSON *spool = at(status, "spool"), *session = at(status, "session");
@@ -153,6 +163,7 @@ static void check_gateway(const cJSON *status)
 		    number_at(spool, "dropped") + number_at(spool, "damaged") +
 		    number_at(spool, "waiting"));
 	assert_true(number_at(spool, "next") > number_at(spool, "taken"));
+	check_trend(spool);
 	string_at(at(status, "clock"), "time");
 }
 
@@ -210,9 +221,12 @@ static void json_tells_all(void **state)
 
 static void assert_refused(const char *request, const char *error)
 {
+	_cleanup_(status_place_done) struct status_place place;
 	cJSON *json = cJSON_Parse(request), *answer;
-	int fd = status_connect(NULL);
+	int fd;
 
+	assert_int_equal(status_find(NULL, &place), 0);
+	fd = status_connect(&place);
 	assert_true(fd >= 0);
 	assert_int_equal(control_ask(fd, json, &answer), 0);
 	assert_true(cJSON_IsFalse(at(answer, "ok")));
@@ -264,7 +278,21 @@ static void text_is_for_a_narrow_terminal(void **state)
 	assert_non_null(strstr(output, " °C "));
 }
 
-/* A link that is down says since when and why; what waits is counted. */
+/* A sample that was taken, and one of now. */
+static bool trend_rises(struct stage *on, uint64_t unused)
+{
+	cJSON *status = status_of(NULL);
+	const cJSON *waiting = status ? at(at(at(status, "spool"), "trend"), "waiting") : NULL;
+	int samples = cJSON_GetArraySize(waiting);
+	bool rises = samples >= 2 && cJSON_GetArrayItem(waiting, samples - 2)->valuedouble >
+					     cJSON_GetArrayItem(waiting, 0)->valuedouble;
+
+	(void)on, (void)unused;
+	cJSON_Delete(status);
+	return rises;
+}
+
+/* A link that is down says since when and why; what waits is counted, and was before. */
 static void a_lost_link_is_told(void **state)
 {
 	cJSON *status;
@@ -275,6 +303,7 @@ static void a_lost_link_is_told(void **state)
 	proxy_cut(stage.proxy, true);
 	wait_for(link_is, false);
 	wait_for(stage_spool_holds, 5);
+	wait_for(trend_rises, 0);
 	status = status_of(NULL);
 	assert_non_null(status);
 	assert_non_null(strstr(string_at(at(status, "link"), "state"), ": "));

@@ -53,6 +53,7 @@ each_library_in_one_file() {
 	only_in 'yaml\.h' config/yaml.c
 	only_in 'pcre2\.h' config/pattern.c
 	only_in 'microhttpd\.h' metrics/server.c
+	only_in 'ncurses\.h' tools/screen.c
 	only_where_json_is_spoken
 }
 

@@ -2,6 +2,7 @@
 /* status.c - `postbus status`: how the running gateway is. */
 #include "tools/status.h"
 #include "report.h"
+#include "tools/inquiry.h"
 #include "tools/spool_cli.h"
 #include "tools/tools.h"
 #include "uplink/control.h"
@@ -28,129 +29,101 @@ static void usage(FILE *out)
 
 /* --- asking --- */
 
-/* The answer is the caller's, and may be that there is none such (any more). */
-static int ask(int fd, const char *verb, const char *bus, const char *device, cJSON **answer)
-{
-	cJSON *request = cJSON_CreateObject();
-	int r;
-
-	cJSON_AddStringToObject(request, "verb", verb);
-	if (bus)
-		cJSON_AddStringToObject(request, "bus", bus);
-	if (device)
-		cJSON_AddStringToObject(request, "device", device);
-	r = control_ask(fd, request, answer);
-	cJSON_Delete(request);
-	return r;
-}
-
-static int ask_for_devices(int fd, cJSON *bus)
-{
-	cJSON *names = cJSON_DetachItemFromObject(bus, "devices"), *answer;
-	const char *bus_name = cJSON_GetStringValue(cJSON_GetObjectItem(bus, "bus"));
-	cJSON *devices = cJSON_AddArrayToObject(bus, "devices");
-	const cJSON *name;
-	int r = 0;
-
-	cJSON_ArrayForEach(name, names) {
-		r = ask(fd, "device", bus_name, cJSON_GetStringValue(name), &answer);
-		if (r < 0)
-			break;
-		cJSON_AddItemToArray(devices, cJSON_DetachItemFromObject(answer, "device"));
-		cJSON_Delete(answer);
-	}
-	cJSON_Delete(names);
-	return r;
-}
-
-/* In place of its name the bus itself, with its devices; one that is gone is left out. */
-static int ask_for_buses(int fd, cJSON *status)
-{
-	cJSON *names = cJSON_DetachItemFromObject(status, "buses"), *answer, *bus;
-	cJSON *buses = cJSON_AddArrayToObject(status, "buses");
-	const cJSON *name;
-	int r = 0;
-
-	cJSON_ArrayForEach(name, names) {
-		r = ask(fd, "bus", cJSON_GetStringValue(name), NULL, &answer);
-		if (r < 0)
-			break;
-		bus = cJSON_DetachItemFromObject(answer, "bus");
-		cJSON_Delete(answer);
-		if (!bus)
-			continue;
-		cJSON_AddItemToArray(buses, bus);
-		r = ask_for_devices(fd, bus);
-		if (r < 0)
-			break;
-	}
-	cJSON_Delete(names);
-	return r;
-}
-
 int status_ask(int fd, cJSON **status)
 {
-	int r = ask(fd, "status", NULL, NULL, status);
+	_cleanup_(inquiry_done) struct inquiry inquiry = { 0 };
+	cJSON *request, *answer;
 
-	if (r < 0)
-		return r;
-	cJSON_DeleteItemFromObject(*status, "ok");
-	r = ask_for_buses(fd, *status);
-	if (r < 0)
-		cJSON_Delete(*status);
-	return r;
+	while ((request = inquiry_request(&inquiry))) {
+		int r = control_ask(fd, request, &answer);
+
+		cJSON_Delete(request);
+		if (r < 0)
+			return r;
+		inquiry_take(&inquiry, answer);
+	}
+	*status = TAKE_PTR(inquiry.status);
+	return 0;
 }
 
-int status_connect(const char *config)
+int status_find(const char *config, struct status_place *place)
 {
 	_cleanup_(faults_freep) struct faults *faults = faults_new();
 	_cleanup_(conf_freep) struct conf *conf = NULL;
 	char runtime[PATH_MAX];
 	int r;
 
+	*place = (struct status_place){ 0 };
 	if (!faults)
 		return -ENOMEM;
 	if (!config) {
 		report_directory(runtime, sizeof(runtime));
-		r = control_connect(runtime, REPORT_SOCKET);
-		if (r != -ENOENT && r != -ECONNREFUSED)
-			return r;
+		place->runtime = strdup(runtime);
+		if (!place->runtime)
+			return -ENOMEM;
 	}
 	r = conf_load(config ? config : DEFAULT_CONF, &conf, faults);
 	if (config)
 		faults_print(faults, stderr);
 	if (r < 0)
-		return config ? -EINVAL : -ENOENT;
-	return control_connect(conf->spool.directory, REPORT_LINK);
+		return config ? -EINVAL : 0;
+	place->spool = strdup(conf->spool.directory);
+	return place->spool ? 0 : -ENOMEM;
+}
+
+int status_connect(const struct status_place *place)
+{
+	int r = place->runtime ? control_connect(place->runtime, REPORT_SOCKET) : -ENOENT;
+
+	if ((r == -ENOENT || r == -ECONNREFUSED) && place->spool)
+		r = control_connect(place->spool, REPORT_LINK);
+	return r;
+}
+
+void status_place_done(struct status_place *place)
+{
+	free(place->runtime);
+	free(place->spool);
+	*place = (struct status_place){ 0 };
 }
 
 /* --- the verb --- */
 
-static int explain(int error)
+const char *status_trouble(int error)
 {
 	switch (error) {
-	case -EINVAL:
-		return EX_CONFIG; /* which has been said */
 	case -ENOENT:
 	case -ECONNREFUSED:
-		fputs("postbus status: no gateway is running here\n", stderr);
-		return EXIT_NOT_SO;
+		return "no gateway is running here";
 	case -EACCES:
-		fputs("postbus status: the gateway's socket is for root and its group\n", stderr);
-		return EX_NOPERM;
+		return "the gateway's socket is for root and its group";
+	case -ETIMEDOUT:
+		return "the gateway does not answer";
 	default:
-		fprintf(stderr, "postbus status: the gateway does not answer: %s\n",
-			strerror(-error));
-		return EX_IOERR;
+		return strerror(-error);
 	}
+}
+
+static int explain(int error)
+{
+	if (error == -EINVAL)
+		return EX_CONFIG; /* which has been said */
+	fprintf(stderr, "postbus status: %s\n", status_trouble(error));
+	return error == -EACCES ? EX_NOPERM :
+	       error == -ENOENT || error == -ECONNREFUSED ? EXIT_NOT_SO : EX_IOERR;
 }
 
 static int show(const char *config, bool json)
 {
-	_cleanup_close_ int fd = status_connect(config);
+	_cleanup_(status_place_done) struct status_place place;
+	_cleanup_close_ int fd = -1;
 	cJSON *status;
-	int r = fd < 0 ? fd : status_ask(fd, &status);
+	int r = status_find(config, &place);
 
+	if (r == 0)
+		fd = r = status_connect(&place);
+	if (r >= 0)
+		r = status_ask(fd, &status);
 	if (r < 0)
 		return explain(r);
 	if (json) {

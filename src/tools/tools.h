@@ -11,6 +11,7 @@ int tool_scan(int argc, char **argv);
 int tool_sim(int argc, char **argv);
 int tool_spool(int argc, char **argv);
 int tool_status(int argc, char **argv);
+int tool_top(int argc, char **argv);
 int tool_demo(int argc, char **argv);
 
 /* The default place of postbus.conf. */

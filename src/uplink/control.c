@@ -287,7 +287,7 @@ int control_connect(const char *directory, const char *name)
 	return TAKE_FD(fd);
 }
 
-static int send_line(int fd, const cJSON *request)
+int control_send(int fd, const cJSON *request)
 {
 	char line[REQUEST_MAX_BYTES];
 	size_t n;
@@ -299,43 +299,60 @@ static int send_line(int fd, const cJSON *request)
 	return send(fd, line, n, MSG_NOSIGNAL) == (ssize_t)n ? 0 : -errno;
 }
 
-/* Adds what comes next to the line: how much that is, or -errno. */
-static ssize_t receive_more(int fd, char **line, size_t length, size_t *room)
+static int make_room(struct control_line *line)
+{
+	size_t room = line->room ? line->room * 2 : REQUEST_MAX_BYTES;
+	char *more = room <= ANSWER_MAX_BYTES ? realloc(line->bytes, room) : NULL;
+
+	if (!more)
+		return -ENOMEM;
+	line->bytes = more;
+	line->room = room;
+	return 0;
+}
+
+/* Adds what comes next to the line. 0; -EAGAIN: nothing did; or -errno. */
+static int receive_more(int fd, struct control_line *line)
 {
 	ssize_t n;
 
-	if (length + 1 >= *room) {
-		char *more = *room < ANSWER_MAX_BYTES ? realloc(*line, *room * 2) : NULL;
-
-		if (!more)
-			return -ENOMEM;
-		*line = more;
-		*room *= 2;
-	}
+	if (line->length + 1 >= line->room && make_room(line) < 0)
+		return -ENOMEM;
 	do {
-		n = recv(fd, *line + length, *room - length - 1, 0);
+		n = recv(fd, line->bytes + line->length, line->room - line->length - 1, 0);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	return n ? n : -EPROTO;
+	if (n <= 0)
+		return n < 0 ? -errno : -EPROTO;
+	line->length += n;
+	return 0;
+}
+
+int control_receive(int fd, struct control_line *line, cJSON **answer)
+{
+	do {
+		int r = receive_more(fd, line);
+
+		if (r < 0)
+			return r;
+	} while (line->bytes[line->length - 1] != '\n');
+	line->bytes[line->length] = '\0';
+	line->length = 0;
+	*answer = cJSON_Parse(line->bytes);
+	return *answer ? 0 : -EPROTO;
+}
+
+void control_line_done(struct control_line *line)
+{
+	free(line->bytes);
+	*line = (struct control_line){ 0 };
 }
 
 int control_ask(int fd, const cJSON *request, cJSON **answer)
 {
-	size_t length = 0, room = REQUEST_MAX_BYTES;
-	_cleanup_free_ char *line = malloc(room);
-	int r = line ? send_line(fd, request) : -ENOMEM;
+	_cleanup_(control_line_done) struct control_line line = { 0 };
+	int r = control_send(fd, request);
 
-	if (r < 0)
-		return r;
-	do {
-		ssize_t n = receive_more(fd, &line, length, &room);
-
-		if (n < 0)
-			return n;
-		length += n;
-	} while (line[length - 1] != '\n');
-	line[length] = '\0';
-	*answer = cJSON_Parse(line);
-	return *answer ? 0 : -EPROTO;
+	if (r == 0)
+		r = control_receive(fd, &line, answer);
+	return r == -EAGAIN ? -ETIMEDOUT : r;
 }

@@ -50,3 +50,16 @@ int control_connect(const char *directory, const char *name) _must_check_;
  * what came is no answer; or -errno.
  */
 int control_ask(int fd, const cJSON *request, cJSON **answer) _must_check_;
+
+/*
+ * The two halves of it, for those who do not wait: their descriptor does not block. What came
+ * of an answer is kept in a line that begins as zeros. control_receive(): 0; -EAGAIN: the rest
+ * is still to come; or as control_ask().
+ */
+struct control_line {
+	char *bytes;
+	size_t length, room;
+};
+int control_send(int fd, const cJSON *request) _must_check_;
+int control_receive(int fd, struct control_line *line, cJSON **answer) _must_check_;
+void control_line_done(struct control_line *line);
