@@ -85,6 +85,7 @@ static void nobody_is_told_by_default(void **state)
 	(void)state;
 	assert_int_equal(conf->publish.discovery, DISCOVERY_NONE);
 	assert_string_equal(conf->publish.discovery_prefix, "homeassistant");
+	assert_string_equal(conf->publish.birth_topic, "homeassistant/status");
 	assert_null(conf->metrics.file);
 	assert_null(conf->metrics.listen);
 	assert_true(conf->metrics.every_us == 15 * USEC_PER_SEC);

@@ -59,7 +59,8 @@ static int set_up(void **state)
 		.gateway = (char *)"barn",
 		.publish = { .topic = (char *)"{gateway}/{device}",
 			     .discovery = DISCOVERY_HOMEASSISTANT,
-			     .discovery_prefix = (char *)"homeassistant" },
+			     .discovery_prefix = (char *)"homeassistant",
+			     .birth_topic = (char *)"homeassistant/status" },
 	};
 	bus = (struct bus_config){ .name = (char *)"bus", .devices = devices,
 				   .device_count = DEVICES };

@@ -441,7 +441,8 @@ static size_t check_map(const struct device_map *map)
 		.gateway = (char *)"barn",
 		.publish = { .topic = (char *)"{gateway}/{device}",
 			     .discovery = DISCOVERY_HOMEASSISTANT,
-			     .discovery_prefix = (char *)"homeassistant" },
+			     .discovery_prefix = (char *)"homeassistant",
+			     .birth_topic = (char *)"homeassistant/status" },
 	};
 	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
 	_cleanup_(catalog_freep) struct catalog *of_map = NULL;
@@ -499,7 +500,8 @@ static void lists_are_kept_once(void **state)
 		.gateway = (char *)"barn",
 		.publish = { .topic = (char *)"{gateway}/{device}",
 			     .discovery = DISCOVERY_HOMEASSISTANT,
-			     .discovery_prefix = (char *)"homeassistant" },
+			     .discovery_prefix = (char *)"homeassistant",
+			     .birth_topic = (char *)"homeassistant/status" },
 	};
 	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
 	struct catalog *of_all;

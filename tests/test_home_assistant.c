@@ -279,6 +279,51 @@ static void a_broker_that_lost_all_is_told_again(void **state)
 	assert_int_equal(ears.messages, ENTITIES);
 }
 
+static void publish(const char *topic, const char *payload, const char *retain)
+{
+	char port[8];
+	char *argv[] = { "mosquitto_pub", "-h", "127.0.0.1", "-p", port, "-q", "1", "-t",
+			 (char *)topic, "-m", (char *)payload, (char *)retain, NULL };
+	pid_t pid;
+
+	snprintf(port, sizeof(port), "%d", stage.broker_port);
+	pid = stage_spawn(argv, STDERR_FILENO);
+	assert_int_equal(stage_end(&pid, 0), 0);
+}
+
+static bool has_said(struct stage *on, uint64_t messages)
+{
+	(void)on;
+	hear(&ears);
+	return ears.messages >= messages;
+}
+
+/* Home Assistant's birth message; others, and one that was there before us, are none. */
+static void a_birth_has_all_told_again(void **state)
+{
+	(void)state;
+	start(settings);
+	wait_for(hears, ENTITIES);
+	read_on();
+	publish("homeassistant/status", "offline", NULL);
+	publish("homeassistant/status", "", NULL);
+	read_on();
+	assert_int_equal(ears.messages, ENTITIES);
+	publish("homeassistant/status", "online", NULL);
+	wait_for(has_said, 2 * ENTITIES);
+	read_on();
+	assert_int_equal(ears.messages, 2 * ENTITIES);
+	restart(SIGKILL);
+	read_on();
+	publish("homeassistant/status", "online", "-r");
+	wait_for(has_said, 3 * ENTITIES);
+	read_on();
+	assert_int_equal(ears.messages, 3 * ENTITIES);
+	restart(SIGTERM);
+	read_on();
+	assert_int_equal(ears.messages, 3 * ENTITIES);
+}
+
 static int open_all(void **state)
 {
 	ears.pid = 0;
@@ -302,6 +347,7 @@ int main(void)
 		test(what_leaves_the_configuration_is_taken_back),
 		test(it_waits_for_the_link),
 		test(a_broker_that_lost_all_is_told_again),
+		test(a_birth_has_all_told_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,9 +126,10 @@ int catalog_new(const struct config *config, struct catalog **result)
 	catalog->gateway = strdup(config->conf->gateway);
 	catalog->discovery = publish->discovery;
 	catalog->discovery_prefix = strdup(publish->discovery_prefix);
+	catalog->birth_topic = strdup(publish->birth_topic);
 	catalog->layout = publish->layout;
 	catalog->payload = publish->payload;
-	if (!catalog->gateway || !catalog->discovery_prefix)
+	if (!catalog->gateway || !catalog->discovery_prefix || !catalog->birth_topic)
 		return -ENOMEM;
 	if (publish->discovery != DISCOVERY_NONE)
 		r = add_devices(catalog, config);
@@ -155,5 +156,6 @@ void catalog_free(struct catalog *catalog)
 	free(catalog->devices);
 	free(catalog->gateway);
 	free(catalog->discovery_prefix);
+	free(catalog->birth_topic);
 	free(catalog);
 }

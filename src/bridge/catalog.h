@@ -15,7 +15,7 @@ struct catalog_device {
 struct catalog {
 	char *gateway;
 	enum discovery discovery;
-	char *discovery_prefix;
+	char *discovery_prefix, *birth_topic;
 	enum layout layout;
 	enum payload_format payload;
 	struct catalog_device *devices;

@@ -61,7 +61,8 @@ struct publish_conf {
 	uint64_t expiry_us;     /* what the broker could not deliver by then it drops; 0: never */
 	uint64_t clock_wait_us; /* how long the clock may take to be set right at the start */
 	enum discovery discovery; /* who is told of what there is to read … */
-	char *discovery_prefix;   /* … on topics below this */
+	char *discovery_prefix;   /* … on topics below this, … */
+	char *birth_topic;        /* … and says `online` here when it begins anew */
 };
 
 enum spool_when_full {

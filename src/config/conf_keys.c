@@ -63,6 +63,7 @@ static const struct key publish_keys[] = {
 	{"discovery", KIND_WORD, FIELD(publish.discovery), WORDS("none", "homeassistant"),
 	 .change = CONF_NOW},
 	{"discovery_prefix", KIND_LEVELS, FIELD(publish.discovery_prefix), .change = CONF_NOW},
+	{"birth_topic", KIND_LEVELS, FIELD(publish.birth_topic), .change = CONF_NOW},
 	{0},
 };
 
@@ -107,10 +108,11 @@ int conf_set_defaults(struct conf *conf, const char *file)
 	conf->broker.host = strdup("localhost");
 	conf->publish.topic = strdup("{gateway}/{device}");
 	conf->publish.discovery_prefix = strdup("homeassistant");
+	conf->publish.birth_topic = strdup("homeassistant/status");
 	conf->spool.directory = strdup("/var/lib/postbus/spool");
 	if (!conf->file || !conf->buses || !conf->maps || !conf->broker.host ||
 	    !conf->publish.topic || !conf->publish.discovery_prefix ||
-	    !conf->spool.directory)
+	    !conf->publish.birth_topic || !conf->spool.directory)
 		return -ENOMEM;
 	conf->map_count = 2;
 	conf->maps[0] = strdup(SYSCONFDIR "/postbus/devices");
@@ -162,6 +164,7 @@ void conf_free(struct conf *conf)
 	free(conf->broker.tls.psk_file);
 	free(conf->publish.topic);
 	free(conf->publish.discovery_prefix);
+	free(conf->publish.birth_topic);
 	free(conf->spool.directory);
 	free(conf->metrics.file);
 	free(conf->metrics.listen);

@@ -486,6 +486,7 @@ struct session_state session_state(const struct session *session)
 	return (struct session_state){
 		.connected = session->link == LINK_UP,
 		.since_us = session->changed_us,
+		.is_kept = !session->conf->broker.clean_session,
 		.resumed = session->resumed,
 		.attempts = session->attempts,
 		.window = session->window,

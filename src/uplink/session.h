@@ -50,6 +50,7 @@ bool session_is_busy(const struct session *session);
 struct session_state {
 	bool connected;
 	uint64_t since_us; /* CLOCK_MONOTONIC: that it is, or is not */
+	bool is_kept;      /* the broker is to keep it beyond a link */
 	bool resumed;      /* the broker still had it when the link came up, the last time */
 	unsigned attempts; /* to connect, in a row without success */
 	unsigned window;   /* most messages in flight on this link */

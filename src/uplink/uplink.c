@@ -11,7 +11,7 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "uplink/control.h"
-#include "uplink/discoverer.h"
+#include "uplink/herald.h"
 #include "uplink/session.h"
 
 #include <errno.h>
@@ -39,8 +39,7 @@ struct uplink {
 	sd_event_source *queue_source, *event_source, *turn_timer, *second_timer;
 	uint64_t turn_due_us; /* what turn_timer is set to */
 	struct session *session;
-	struct discoverer *discoverer;
-	uint64_t links_seen; /* of the session, by the discoverer */
+	struct herald *herald;
 	struct control *control; /* NULL: nobody can ask for anything */
 	char *loss_topic;
 	uint64_t loss_due_us; /* the next `loss` message not before */
@@ -129,20 +128,7 @@ static void take_offer(struct uplink *uplink)
 	offered = TAKE_PTR(uplink->offered);
 	pthread_mutex_unlock(&uplink->lock);
 	if (offered)
-		discoverer_offer(uplink->discoverer, offered);
-}
-
-/* A broker that has lost our session may have lost what it had retained, too. */
-static bool discover(struct uplink *uplink, uint64_t now_us)
-{
-	struct session_state state = session_state(uplink->session);
-
-	if (state.links != uplink->links_seen && discoverer_is_ready(uplink->discoverer)) {
-		uplink->links_seen = state.links;
-		if (!state.resumed && !uplink->conf->broker.clean_session)
-			discoverer_repeat(uplink->discoverer);
-	}
-	return !uplink->stopping && discoverer_turn(uplink->discoverer, now_us);
+		herald_offer(uplink->herald, offered);
 }
 
 /* --- other settings --- */
@@ -215,7 +201,7 @@ static bool turn(struct uplink *uplink)
 
 	take_queue(uplink);
 	tell_loss(uplink, now_us);
-	more = discover(uplink, now_us);
+	more = !uplink->stopping && herald_turn(uplink->herald, now_us);
 	/* A link that is about to be left gets nothing more. */
 	more = session_feed(uplink->session, hold || (uplink->next_conf && uplink->relinks)) ||
 	       more;
@@ -412,7 +398,7 @@ static void uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->second_timer);
 	(void)session_free(uplink->session);
 	control_free(uplink->control);
-	discoverer_free(uplink->discoverer);
+	herald_free(uplink->herald);
 	catalog_free(uplink->offered);
 	spool_free(uplink->spool);
 	sd_event_unref(uplink->loop);
@@ -490,7 +476,8 @@ int uplink_start(struct conf *conf, struct queue *queue, struct uplink **result)
 	if (r >= 0)
 		r = session_new(uplink->loop, conf, uplink->spool, &uplink->session);
 	if (r >= 0)
-		r = discoverer_new(uplink->spool, conf->spool.directory, &uplink->discoverer);
+		r = herald_new(uplink->session, uplink->spool, conf->spool.directory,
+			       &uplink->herald);
 	if (r < 0)
 		return r;
 	open_control(uplink);
