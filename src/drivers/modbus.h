@@ -17,6 +17,18 @@ enum {
 	ADU_MAX = 256, /* Serial Line V1.02, 2.5.1.1 */
 };
 
+/* Application Protocol V1.1b3, section 7. */
+enum modbus_exception {
+	EXCEPTION_FUNCTION = 1,
+	EXCEPTION_ADDRESS = 2,
+	EXCEPTION_VALUE = 3,
+	EXCEPTION_FAILURE = 4,
+	EXCEPTION_ACKNOWLEDGE = 5,
+	EXCEPTION_BUSY = 6,
+	EXCEPTION_PATH = 0x0A,
+	EXCEPTION_TARGET = 0x0B,
+};
+
 /* The request's function, that reads or writes. */
 uint8_t modbus_function(const struct request *request);
 

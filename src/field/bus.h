@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bridge/mapping.h"
+#include "field/errand.h"
 #include "field/stats.h"
 
 #include <systemd/sd-event.h>
@@ -25,6 +26,16 @@ DEFINE_CLEANUP(struct bus *, bus_free)
  */
 typedef void bus_left(void *data);
 void bus_leave(struct bus *bus, bus_left *left, void *data);
+
+/* Who is told what becomes of commands; to be set before the first one. */
+void bus_tell_outcomes(struct bus *bus, outcome_sink *sink, void *data);
+
+/*
+ * Takes a command for one of its devices, which goes ahead of all that is due to be read. 0:
+ * its outcome will be told, perhaps from in here, and at the latest by bus_free(); -ENOENT: the
+ * bus has no such device.
+ */
+int bus_command(struct bus *bus, const struct command *command) _must_check_;
 
 /*
  * When something is to be asked next, on CLOCK_MONOTONIC; 0: a request is under way, or the

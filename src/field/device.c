@@ -18,10 +18,22 @@ enum {
 #define REST_MOST_US (60 * USEC_PER_SEC)
 /* A point that the device refused is tried again so often: the model may be another now. */
 #define REFUSED_US (600 * USEC_PER_SEC)
+/* What may have changed is read within this time. */
+#define HURRY_US (100 * USEC_PER_MSEC)
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+/* When a point that is due has to be read by. */
+static uint64_t point_deadline_us(const struct device *device, size_t point)
+{
+	uint64_t every_us = device->config->points[point].every_us;
+
+	if (device->hurried[point] && every_us > HURRY_US)
+		every_us = HURRY_US;
+	return device->due_us[point] + every_us;
 }
 
 int device_init(struct device *device, const struct device_config *config, const char *bus,
@@ -37,6 +49,7 @@ int device_init(struct device *device, const struct device_config *config, const
 	device->availability_topic = topic_expand("{gateway}/{device}/availability",
 						  conf->gateway, bus, config, NULL);
 	device->due_us = calloc(n, sizeof(*device->due_us));
+	device->hurried = calloc(n, sizeof(*device->hurried));
 	device->last = calloc(n, sizeof(*device->last));
 	device->points = calloc(n, sizeof(*device->points));
 	device->readings = calloc(n, sizeof(*device->readings));
@@ -44,7 +57,7 @@ int device_init(struct device *device, const struct device_config *config, const
 	if (r < 0)
 		return r;
 	if (!device->topic || !device->availability_topic || !device->due_us ||
-	    !device->last || !device->points || !device->readings)
+	    !device->hurried || !device->last || !device->points || !device->readings)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		device->due_us[i] = point_is_read(&config->points[i]) ? now_us : UINT64_MAX;
@@ -57,6 +70,7 @@ void device_done(struct device *device)
 	free(device->topic);
 	free(device->availability_topic);
 	free(device->due_us);
+	free(device->hurried);
 	free(device->last);
 	free(device->points);
 	free(device->readings);
@@ -82,9 +96,12 @@ uint64_t device_deadline_us(const struct device *device, uint64_t time_us)
 	if (device->next_due_us > time_us)
 		return UINT64_MAX;
 	for (size_t i = 0; i < device->config->point_count; i++) {
-		uint64_t deadline_us = device->due_us[i] + device->config->points[i].every_us;
+		uint64_t deadline_us;
 
-		if (device->due_us[i] <= time_us && deadline_us < first_us)
+		if (device->due_us[i] > time_us)
+			continue;
+		deadline_us = point_deadline_us(device, i);
+		if (deadline_us < first_us)
 			first_us = deadline_us;
 	}
 	return first_us;
@@ -97,8 +114,7 @@ static uint64_t request_deadline_us(const struct device *device, const struct re
 
 	for (uint16_t i = 0; i < request->point_count; i++) {
 		uint16_t point = device->points[request->point_first + i];
-		uint64_t deadline_us =
-			device->due_us[point] + device->config->points[point].every_us;
+		uint64_t deadline_us = point_deadline_us(device, point);
 
 		if (deadline_us < first_us)
 			first_us = deadline_us;
@@ -207,6 +223,7 @@ bool device_settle(struct device *device, uint64_t time_us, uint64_t least_us)
 			device->due_us[point] + device->config->points[point].every_us;
 
 		device->due_us[point] = later(due_us, least_us);
+		device->hurried[point] = false;
 	}
 	device->asking = false;
 	find_next_due(device);
@@ -227,6 +244,11 @@ bool device_refuse(struct device *device, uint64_t time_us)
 
 /* --- how it fares --- */
 
+void device_expect_late(struct device *device, uint64_t until_us)
+{
+	device->quiet_us = later(device->quiet_us, until_us);
+}
+
 /* All is put off by the same time, so that what was more urgent stays so. */
 void device_rest(struct device *device, uint64_t now_us, uint64_t time_us, uint64_t wait_us)
 {
@@ -239,6 +261,19 @@ void device_rest(struct device *device, uint64_t now_us, uint64_t time_us, uint6
 			device->due_us[i] += shift_us;
 	if (device->next_due_us != UINT64_MAX)
 		device->next_due_us += shift_us;
+}
+
+void device_hurry(struct device *device, size_t point, uint64_t time_us)
+{
+	uint64_t *due_us = &device->due_us[point];
+
+	/* What the device does not give is not asked for the sooner. */
+	if (*due_us == UINT64_MAX || device->split.refused[point])
+		return;
+	if (*due_us > time_us)
+		*due_us = time_us;
+	device->hurried[point] = true;
+	find_next_due(device);
 }
 
 static void make_all_due(struct device *device, uint64_t time_us)

@@ -32,6 +32,7 @@ struct device {
 
 	uint64_t *due_us;     /* of each point; UINT64_MAX: it is never read */
 	uint64_t next_due_us; /* the first of them */
+	bool *hurried;        /* each point that is to be read soon, however seldom it is else */
 	uint64_t rest_us;     /* CLOCK_MONOTONIC: not asked before */
 	struct split split;
 
@@ -51,6 +52,11 @@ struct device {
 	struct reading *readings;
 	size_t reading_count;
 	struct last *last; /* of each point */
+
+	/* what commands have to heed */
+	uint64_t quiet_us;     /* CLOCK_MONOTONIC: an answer nobody waits for may come until then */
+	double allowance;      /* commands that it takes at once, at that time (errand.h) */
+	uint64_t allowance_us;
 
 	enum device_state state;
 	unsigned failures; /* requests that were given up, since the last answer */
@@ -92,6 +98,12 @@ bool device_settle(struct device *device, uint64_t time_us, uint64_t least_us);
 
 /* The same where it was refused: it will be asked in parts, or a single point hardly ever. */
 bool device_refuse(struct device *device, uint64_t time_us);
+
+/* The point is read as soon as may be, since it may have changed. */
+void device_hurry(struct device *device, size_t point, uint64_t time_us);
+
+/* An answer that nobody waits for any more may come until then (CLOCK_MONOTONIC). */
+void device_expect_late(struct device *device, uint64_t until_us);
 
 /* Nothing is asked of the device for so long. */
 void device_rest(struct device *device, uint64_t now_us, uint64_t time_us, uint64_t wait_us);

@@ -319,6 +319,26 @@ void wire_free(struct wire *wire)
 	free(wire);
 }
 
+bool wire_owes(const struct wire_outcome *outcome)
+{
+	return outcome->result == WIRE_TIMEOUT || (outcome->reply.status != REPLY_CHECKSUM &&
+						   outcome->reply.status != REPLY_MORE);
+}
+
+const char *wire_trouble(const struct wire_outcome *outcome, const struct bus_config *config,
+			 char text[WIRE_TROUBLE_MAX])
+{
+	char duration[32];
+
+	if (outcome->result == WIRE_TIMEOUT)
+		snprintf(text, WIRE_TROUBLE_MAX, "no answer in %s",
+			 format_duration(config->timeout_us, duration, sizeof(duration)));
+	else
+		snprintf(text, WIRE_TROUBLE_MAX, "no right answer: %s",
+			 reply_status_name(outcome->reply.status));
+	return text;
+}
+
 struct line_errors wire_line_errors(const struct wire *wire)
 {
 	return port_line_errors(wire->port);

@@ -25,6 +25,17 @@ struct wire_outcome {
 	const char *why;
 };
 
+/*
+ * Whether the answer may come yet. One that was cut or damaged was it; what was not from this
+ * device, or not to this request, was another one's that came late.
+ */
+bool wire_owes(const struct wire_outcome *outcome);
+
+/* Why there is no right answer, for people. */
+enum { WIRE_TROUBLE_MAX = 64 };
+const char *wire_trouble(const struct wire_outcome *outcome, const struct bus_config *config,
+			 char text[WIRE_TROUBLE_MAX]);
+
 /* Told what became of a request. The next one may be asked, or the wire freed, from in there. */
 typedef void wire_done(void *data, const struct wire_outcome *outcome);
 

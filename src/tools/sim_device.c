@@ -2,17 +2,13 @@
 /* sim_device.c - what a simulated device holds: its registers, or what it says, of its map. */
 #include "tools/sim_device.h"
 #include "config/identity.h"
+#include "drivers/modbus.h"
 #include "tools/measure.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum {
-	/* MODBUS Application Protocol V1.1b3, section 7. */
-	EXCEPTION_ADDRESS = 2,
-	EXCEPTION_VALUE = 3,
-	MARGIN = STRING_MAX_LENGTH / 2, /* registers of the longest point */
-};
+enum { MARGIN = STRING_MAX_LENGTH / 2 }; /* registers of the longest point */
 
 int sim_device_init(struct sim_device *device, const struct device_map *map, uint8_t address)
 {

@@ -10,12 +10,7 @@
 #include <string.h>
 
 enum {
-	/* MODBUS Application Protocol V1.1b3, section 7. */
-	EXCEPTION_FUNCTION = 1,
-	EXCEPTION_ADDRESS = 2,
-	EXCEPTION_VALUE = 3,
-	EXCEPTION_FAILURE = 4,
-
+	/* MODBUS Application Protocol V1.1b3 */
 	WRITE_REGISTERS_MOST = 123, /* 6.12 */
 	WRITE_COILS_MOST = 1968,    /* 6.11 */
 };

@@ -30,8 +30,6 @@ enum {
 	SAY_US = 1000000,  /* how often a device that is not asked speaks */
 	EARLY_US = 50,     /* a request is this early before it counts as a violation */
 	PIECES_US = 50000, /* how long the rest of a request may take to come */
-	EXCEPTION_FUNCTION = 1, /* Modbus Application Protocol V1.1b3, section 7 */
-	EXCEPTION_ADDRESS = 2,
 };
 
 struct sim_fault {
