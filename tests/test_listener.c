@@ -417,6 +417,27 @@ static void wait_for_request(const void *bytes, size_t n)
 	assert_memory_equal(asked.bytes, bytes, n);
 }
 
+/* How long it took to begin its answer is in the status. */
+static void check_latency(void)
+{
+	_cleanup_free_ char *command = NULL, *told = NULL;
+	const char *latency;
+	size_t size = 0;
+	double ms = 0;
+	FILE *out;
+
+	assert_true(asprintf(&command, "%s status -c %s/postbus.conf --json", stage.program,
+			     stage.directory) > 0);
+	out = popen(command, "re");
+	assert_non_null(out);
+	assert_true(getdelim(&told, &size, '\0', out) > 0);
+	assert_int_equal(pclose(out), 0);
+	latency = strstr(told, "\"latency_ms\":{\"p50\":");
+	assert_non_null(latency);
+	assert_int_equal(sscanf(latency, "\"latency_ms\":{\"p50\":%lf", &ms), 1);
+	assert_true(ms > 0);
+}
+
 /* Winsen MH-Z19B: the document's own request and answer, 544 ppm; then it falls silent. */
 static void asked_for_a_frame(void **state)
 {
@@ -437,6 +458,7 @@ static void asked_for_a_frame(void **state)
 	speak(&wires[0], answer + 4, 5);
 	wait_for("demo/co2 ", "\"co2\":544");
 	wait_for("demo/co2/availability", "online");
+	check_latency();
 	wait_for("demo/co2/availability", "offline");
 	/* Probed now and then, it is back with the first good answer. */
 	said_length = 0;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/units.h"
+#include "field/load.h"
 #include "field/plan.h"
 
 #include <string.h>
@@ -233,9 +235,30 @@ static void test_wire_times(_unused_ void **state)
 			26330, 26333);
 }
 
+/* 9,600 baud 8N1: 960 characters are a second of the ten that are looked at. */
+static void test_load(_unused_ void **state)
+{
+	const struct bus_config bus = {.baud = 9600, .format = {8, 'N', 1}};
+	const uint64_t begin_us = 5 * USEC_PER_SEC;
+	struct load load;
+
+	load_init(&load, begin_us);
+	assert_true(load_share(&load, begin_us) == 0);
+	load_add(&load, &bus, 480, begin_us + USEC_PER_SEC);
+	assert_true(load_share(&load, begin_us + 2 * USEC_PER_SEC) == 0);
+	load_add(&load, &bus, 480, begin_us + 10 * USEC_PER_SEC);
+	assert_true(load_share(&load, begin_us + 10 * USEC_PER_SEC) == 0.1);
+	assert_true(load_share(&load, begin_us + 19 * USEC_PER_SEC) == 0.1);
+	/* Silence brings it down; more than the wire carries at once is all of it. */
+	assert_true(load_share(&load, begin_us + 21 * USEC_PER_SEC) == 0);
+	load_add(&load, &bus, 96000, begin_us + 30 * USEC_PER_SEC);
+	assert_true(load_share(&load, begin_us + 30 * USEC_PER_SEC) == 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_one_request),
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_registers_limit),
