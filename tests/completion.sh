@@ -42,6 +42,7 @@ check a_map_to_be_read 'xy-md02' "$(completed read --maps devices /dev/ttyS0 --e
 check a_port "$("$postbus" ports --json | grep -o '"name":"[^"]*"' | cut -d '"' -f 4 |
 	sort -u | paste -sd ' ')" "$(completed scan /)"
 check a_format '8E1' "$(completed read /dev/ttyUSB0 --format 8E)"
+check an_interval '500ms 5s' "$(completed top --interval 5)"
 check a_file 'devices/xy-md02.yaml' "$(completed check devices/xy-md0)"
 check a_directory 'devices' "$(completed demo --maps dev)"
 check a_number '' "$(completed spool list --from '')"

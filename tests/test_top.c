@@ -42,11 +42,12 @@ static bool shell(const char *format, ...)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-#define tmux(format, ...) shell("tmux -u -S '%s/tmux' " format, stage.directory, ##__VA_ARGS__)
+/* Of our own server; none is started beside it. */
+#define tmux(format, ...) shell("tmux -N -u -S '%s/tmux' " format, stage.directory, ##__VA_ARGS__)
 
 static bool multiplexer_listens(_unused_ struct stage *on, _unused_ uint64_t argument)
 {
-	return tmux("list-commands");
+	return tmux("show-options -g");
 }
 
 /* Not in the background, so that it ends when we do. */
@@ -64,13 +65,24 @@ static void start_multiplexer(void)
 	wait_for(multiplexer_listens, 0);
 }
 
+/* A shell's command on a terminal that is 80 columns wide. */
+static void open_terminal(const char *command)
+{
+	if (tmux("new-session -d -s top -x 80 -y 24 \"%s\"", command))
+		return;
+	stage_show_log(&stage, "shell.log");
+	fail_msg("no terminal for %s", command);
+}
+
 /* In an environment with these settings. */
 static void start_top(const char *environment)
 {
-	assert_true(tmux("new-session -d -s top -x 80 -y 24 "
-			 "\"env RUNTIME_DIRECTORY='%s' %s '%s' top; echo ended with \\$?; "
-			 "sleep 600\"",
-			 stage.directory, environment, stage.program));
+	char command[512];
+
+	snprintf(command, sizeof(command),
+		 "env RUNTIME_DIRECTORY='%s' %s '%s' top; echo ended with \\$?; sleep 600",
+		 stage.directory, environment, stage.program);
+	open_terminal(command);
 }
 
 static void press(const char *keys)
@@ -210,6 +222,25 @@ static void it_waits_for_a_gateway(void **state)
 	wait_for_words("connected to 127.0.0.1");
 }
 
+/* By its keys; what it is told while it is stopped, a shell takes. */
+static void it_is_stopped_and_goes_on(void **state)
+{
+	(void)state;
+	open_terminal("PS1='$ ' exec /bin/bash --norc --noprofile");
+	assert_true(tmux("send-keys -t top \"RUNTIME_DIRECTORY='%s' LC_ALL=C '%s' top\" Enter",
+			 stage.directory, stage.program));
+	wait_for_words("no gateway is running here");
+	press("C-z");
+	wait_for_words("Stopped");
+	assert_false(says(&stage, (uintptr_t)"s sort"));
+	assert_true(tmux("resize-window -t top -x 50 -y 12"));
+	press("fg Enter");
+	wait_for_words(" q quit   ? help   Enter device   / filter   s so~");
+	press("C-c");
+	wait_for_words("$ ");
+	assert_false(says(&stage, (uintptr_t)"s so~"));
+}
+
 /* Colours as SGR has them: 31 is red, of a device that is offline. */
 static bool is_red(_unused_ struct stage *on, uint64_t wanted)
 {
@@ -280,6 +311,7 @@ int main(void)
 		top_test(it_shows_what_runs),
 		top_test(it_tells_of_a_lost_link),
 		top_test(it_waits_for_a_gateway),
+		top_test(it_is_stopped_and_goes_on),
 		top_test(it_takes_each_terminal_as_it_is),
 		top_test(a_terminal_that_cannot_is_told_so),
 		top_test(it_is_used_as_it_says),

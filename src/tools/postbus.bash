@@ -44,6 +44,7 @@ _postbus_values() {
 	--maps | --directory) echo DIRECTORY ;;
 	-b | --baud) echo 1200 2400 4800 9600 19200 38400 57600 115200 ;;
 	-f | --format) echo 8N1 8E1 8O1 8N2 7E1 ;;
+	-i | --interval) echo 500ms 1s 2s 5s 10s ;;
 	--fault) echo silent checksum short late= pause= exception= refuse= echo garbage noise \
 		babble= twice foreign ;;
 	-a | --address | --timeout | --wait | --topic | --from | --to | --limit) echo NONE ;;

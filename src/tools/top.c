@@ -109,18 +109,27 @@ static int on_end(_unused_ sd_event_source *source,
 
 static int add_sources(struct top *top)
 {
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-	sigset_t signals;
-	int r;
+	static const struct {
+		int signal;
+		sd_event_signal_handler_t on_signal;
+	} signals[] = {
+		{ SIGWINCH, on_size },
+		/* While it was stopped, others were told of the size. */
+		{ SIGCONT, on_size },
+		{ SIGINT, on_end },
+		{ SIGTERM, on_end },
+		{ SIGHUP, on_end },
+	};
+	sigset_t mask;
+	int r = 0;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGWINCH);
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		sigaddset(&signals, ends[i]);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
-	r = sd_event_add_signal(top->loop, NULL, SIGWINCH, on_size, top);
-	for (size_t i = 0; i < ARRAY_SIZE(ends) && r >= 0; i++)
-		r = sd_event_add_signal(top->loop, NULL, ends[i], on_end, top);
+	sigemptyset(&mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&mask, signals[i].signal);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(signals) && r >= 0; i++)
+		r = sd_event_add_signal(top->loop, NULL, signals[i].signal,
+					signals[i].on_signal, top);
 	if (r >= 0)
 		r = sd_event_add_io(top->loop, NULL, STDIN_FILENO, EPOLLIN, on_keys, top);
 	return r;
@@ -163,6 +172,21 @@ static int show(const char *config, uint64_t interval_us)
 	return r < 0 ? EX_OSERR : r;
 }
 
+static bool parse_interval(const char *text, uint64_t *interval_us)
+{
+	if (parse_duration(text, interval_us) == 0 && *interval_us >= INTERVAL_LEAST_US &&
+	    *interval_us <= INTERVAL_MOST_US)
+		return true;
+	fprintf(stderr, "postbus top: '%s' is no duration from 100ms to 1h\n", text);
+	return false;
+}
+
+static int wrong_usage(void)
+{
+	usage(stderr);
+	return EXIT_WRONG_USAGE;
+}
+
 int tool_top(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -173,7 +197,6 @@ int tool_top(int argc, char **argv)
 	};
 	uint64_t interval_us = INTERVAL_US;
 	const char *config = NULL;
-	bool is_right = true;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "c:i:h", options, NULL)) != -1) {
@@ -182,25 +205,15 @@ int tool_top(int argc, char **argv)
 			config = optarg;
 			break;
 		case 'i':
-			is_right = parse_duration(optarg, &interval_us) == 0 &&
-				   interval_us >= INTERVAL_LEAST_US &&
-				   interval_us <= INTERVAL_MOST_US;
-			if (!is_right)
-				fprintf(stderr, "postbus top: %s is not a duration from 100ms to 1h\n",
-					optarg);
+			if (!parse_interval(optarg, &interval_us))
+				return EXIT_WRONG_USAGE;
 			break;
 		case 'h':
 			usage(stdout);
 			return EXIT_SUCCESS;
 		default:
-			is_right = false;
+			return wrong_usage();
 		}
-		if (!is_right)
-			break;
 	}
-	if (!is_right || optind < argc) {
-		usage(stderr);
-		return EXIT_WRONG_USAGE;
-	}
-	return show(config, interval_us);
+	return optind < argc ? wrong_usage() : show(config, interval_us);
 }

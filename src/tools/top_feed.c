@@ -13,6 +13,8 @@ enum {
 	AGAIN_US = 1000 * 1000,
 	/* An answer that takes longer is told of. */
 	PATIENCE_US = 3 * 1000 * 1000,
+	/* A gateway with many devices has other things to do: it is asked so much of the time. */
+	ASKING_PER_CENT = 10,
 };
 
 struct top_feed {
@@ -38,6 +40,18 @@ static void disconnect(struct top_feed *feed)
 	control_line_done(&feed->line);
 }
 
+static void finish_inquiry(struct top_feed *feed)
+{
+	uint64_t rest_us = (clock_monotonic_us() - feed->asked_us) * 100 / ASKING_PER_CENT;
+
+	if (rest_us < feed->interval_us)
+		rest_us = feed->interval_us;
+	sd_event_source_set_time(feed->timer, feed->asked_us + rest_us);
+	feed->asking = false;
+	feed->ear.on_status(feed->ear.data, TAKE_PTR(feed->inquiry.status));
+	inquiry_done(&feed->inquiry);
+}
+
 /* Sends the next request, or tells of what all the answers make up. 0 or -errno. */
 static int ask_next(struct top_feed *feed)
 {
@@ -45,9 +59,7 @@ static int ask_next(struct top_feed *feed)
 	int r;
 
 	if (!request) {
-		feed->asking = false;
-		feed->ear.on_status(feed->ear.data, TAKE_PTR(feed->inquiry.status));
-		inquiry_done(&feed->inquiry);
+		finish_inquiry(feed);
 		return 0;
 	}
 	r = control_send(feed->fd, request);
