@@ -257,8 +257,9 @@ int daemon_run(const char *file)
 		r = start(&daemon);
 		if (r >= 0) {
 			sd_notify(0, "READY=1");
-			log_info("gateway %s: running, %zu buses",
-				 daemon.config->conf->gateway, daemon.config->bus_count);
+			log_info("gateway %s: running, %zu bus%s",
+				 daemon.config->conf->gateway, daemon.config->bus_count,
+				 daemon.config->bus_count == 1 ? "" : "es");
 			r = sd_event_loop(daemon.loop);
 		}
 		if (r < 0) {

@@ -450,6 +450,21 @@ static void nothing_is_wider_than_the_terminal(void **state)
 			output : strstr(output, "\n           "));
 }
 
+static void one_is_told_from_many(void **state)
+{
+	(void)state;
+	print_state("{'buses':[{'bus':'a','open':true,'lost':1,'timeouts':2,'refused':{'short':1},"
+		    "'devices':[{'device':'d','state':'online','failures':1,'timeouts':1}]}]}");
+	assert_non_null(strstr(output, "open, lost 1 time\n"));
+	assert_non_null(strstr(output, "0, 0 answered, 2 timeouts, 1 short\n"));
+	assert_non_null(strstr(output, "1 request given up; ; 1 timeout\n"));
+	/* Where nothing is read, nothing is on time. */
+	assert_non_null(strstr(output, "on time"));
+	print_state("{'buses':[{'bus':'a','trouble':'gone'}]}");
+	assert_non_null(strstr(output, "not open: gone\n"));
+	assert_null(strstr(output, "on time"));
+}
+
 static void it_is_used_as_it_says(void **state)
 {
 	(void)state;
@@ -472,6 +487,7 @@ int main(void)
 		status_test(without_a_gateway_there_is_none),
 		status_test(two_gateways_are_told_apart),
 		status_test(nothing_is_wider_than_the_terminal),
+		status_test(one_is_told_from_many),
 		status_test(it_is_used_as_it_says),
 	};
 

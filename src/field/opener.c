@@ -67,8 +67,8 @@ static void take_result(struct opener *opener, int r, struct port *port, const c
 		wait_for_port(opener, trouble);
 		return;
 	}
-	log_about(LOG_INFO, subject(opener), "%s is open, %u baud, %zu devices", config->port,
-		  config->baud, config->device_count);
+	log_about(LOG_INFO, subject(opener), "%s is open, %u baud, %zu device%s", config->port,
+		  config->baud, config->device_count, config->device_count == 1 ? "" : "s");
 	opener->trouble[0] = '\0';
 	hotplug_free(opener->hotplug);
 	opener->hotplug = NULL;

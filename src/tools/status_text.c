@@ -180,22 +180,23 @@ static void print_load(const cJSON *bus)
 static void print_bus(const cJSON *bus)
 {
 	const cJSON *latency = cJSON_GetObjectItem(bus, "latency_ms");
-	char refused[256] = "", line[256] = "", lost[64] = "";
+	char errors[256], line[256] = "", lost[64] = "";
 	const char *trouble = string_of(bus, "trouble");
 
-	add_counts(refused, sizeof(refused), cJSON_GetObjectItem(bus, "refused"));
+	error_words(bus, errors, sizeof(errors));
 	add_counts(line, sizeof(line), cJSON_GetObjectItem(bus, "line"));
 	if (number_of(bus, "lost"))
-		snprintf(lost, sizeof(lost), ", lost %.0f times", number_of(bus, "lost"));
+		snprintf(lost, sizeof(lost), ", lost %.0f time%s", number_of(bus, "lost"),
+			 number_of(bus, "lost") == 1 ? "" : "s");
 	putchar('\n');
 	say(0, LABEL, "bus", "%s", string_of(bus, "bus"));
 	say(2, LABEL - 2, "port", "%s", string_of(bus, "port"));
 	say(2, LABEL - 2, "", "%s%s%s%s", is_true(bus, "open") ? "open" : "not open",
 	    *trouble ? ": " : "", trouble, lost);
-	print_load(bus);
-	say(2, LABEL - 2, "requests", "%.0f, %.0f answered, %.0f timeouts%s%s",
-	    number_of(bus, "requests"), number_of(bus, "answers"),
-	    number_of(bus, "timeouts"), *refused ? ", " : "", refused);
+	if (is_true(bus, "open"))
+		print_load(bus);
+	say(2, LABEL - 2, "requests", "%.0f, %.0f answered%s%s", number_of(bus, "requests"),
+	    number_of(bus, "answers"), *errors ? ", " : "", errors);
 	if (number_of(bus, "answers"))
 		say(2, LABEL - 2, "latency", "half within %.1f ms, 90 %% %.1f ms, 99 %% %.1f ms",
 		    number_of(latency, "p50"), number_of(latency, "p90"),

@@ -90,8 +90,9 @@ void state_words(const cJSON *device, char *text, size_t size)
 	char given_up[64] = "";
 
 	if (number_of(device, "failures"))
-		snprintf(given_up, sizeof(given_up), ", %.0f requests given up",
-			 number_of(device, "failures"));
+		snprintf(given_up, sizeof(given_up), ", %.0f request%s given up",
+			 number_of(device, "failures"),
+			 number_of(device, "failures") == 1 ? "" : "s");
 	snprintf(text, size, "%s, %s %s%s%s", string_of(device, "state"),
 		 heard ? "answered" : "no answer in",
 		 duration_words(number_of(device, "silent_ms")).text, heard ? " ago" : "",
@@ -102,7 +103,8 @@ void error_words(const cJSON *counters, char *text, size_t size)
 {
 	*text = '\0';
 	if (number_of(counters, "timeouts"))
-		snprintf(text, size, "%.0f timeouts", number_of(counters, "timeouts"));
+		snprintf(text, size, "%.0f timeout%s", number_of(counters, "timeouts"),
+			 number_of(counters, "timeouts") == 1 ? "" : "s");
 	add_counts(text, size, cJSON_GetObjectItemCaseSensitive(counters, "refused"));
 }
 

@@ -13,8 +13,12 @@ enum {
 	AGAIN_US = 1000 * 1000,
 	/* An answer that takes longer is told of. */
 	PATIENCE_US = 3 * 1000 * 1000,
-	/* A gateway with many devices has other things to do: it is asked so much of the time. */
+	/*
+	 * A gateway with many devices has other things to do: it is asked so much of the time.
+	 * It rests no longer than that, since an answer may have taken long for another reason.
+	 */
 	ASKING_PER_CENT = 10,
+	REST_MOST_US = 3 * 1000 * 1000,
 };
 
 struct top_feed {
@@ -42,11 +46,14 @@ static void disconnect(struct top_feed *feed)
 
 static void finish_inquiry(struct top_feed *feed)
 {
-	uint64_t rest_us = (clock_monotonic_us() - feed->asked_us) * 100 / ASKING_PER_CENT;
+	uint64_t now_us = clock_monotonic_us();
+	uint64_t rest_us = (now_us - feed->asked_us) * 100 / ASKING_PER_CENT;
 
+	if (rest_us > REST_MOST_US)
+		rest_us = REST_MOST_US;
 	if (rest_us < feed->interval_us)
 		rest_us = feed->interval_us;
-	sd_event_source_set_time(feed->timer, feed->asked_us + rest_us);
+	sd_event_source_set_time(feed->timer, now_us + rest_us);
 	feed->asking = false;
 	feed->ear.on_status(feed->ear.data, TAKE_PTR(feed->inquiry.status));
 	inquiry_done(&feed->inquiry);
