@@ -178,11 +178,20 @@ manual_has_every_metric() {
 	done
 }
 
+# What it is built with, in bootstrap and for Debian's package.
+both_name_the_same_libraries() {
+	for library in $(sed -n "/^packages='/,/'/p" bootstrap | grep -oE 'lib[a-z0-9.-]+-dev'); do
+		grep -qE "^ $library( |,)" .packaging/debian/control ||
+			echo ".packaging/debian/control: no $library in Build-Depends"
+	done
+}
+
 # Where there is a systemd that tells without running the service (250).
 the_unit_is_right_and_hardened() {
 	systemd-analyze security --help 2>/dev/null | grep -q -e --offline || return 0
 	directory=$(mktemp -d)
-	sed "s|@bindir@/postbus|$(realpath "$postbus")|" systemd/postbus.service.in >"$directory/postbus.service"
+	sed "s|@bindir@/postbus|$(realpath "$postbus")|; s|@sysconfdir@|/etc|" \
+		systemd/postbus.service.in >"$directory/postbus.service"
 	systemd-analyze verify --man=no --recursive-errors=no "$directory/postbus.service" || true
 	# In tenths: 1.5.
 	systemd-analyze security --offline=true --threshold=15 "$directory/postbus.service" \
@@ -202,5 +211,6 @@ check every_map_plays_its_examples
 check the_table_of_maps_is_up_to_date
 check the_configuration_that_ships_is_right
 check manual_has_every_metric
+check both_name_the_same_libraries
 check the_unit_is_right_and_hardened
 exit $failed
