@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -750,9 +751,47 @@ static void a_page_that_is_nearly_full_is_filled(void **state)
 
 #define spool_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+enum { OWNER = 54321, READER = 54322 };
+
+static int give_away(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	return lchown(path, OWNER, OWNER);
+}
+
+/* Who is in the gateway's group may look at all of it, also at what is not on the disk yet. */
+static void the_group_may_read_it(void **state)
+{
+	mode_t before = umask(027);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	open_spool();
+	append(1);
+	commit();
+	umask(before);
+	assert_int_equal(chmod(directory, 0750), 0);
+	assert_int_equal(nftw(directory, give_away, 16, FTW_PHYS), 0);
+
+	pid = fork();
+	if (pid == 0) {
+		struct spool *seen;
+
+		if (setgroups(0, NULL) < 0 || setgid(OWNER) < 0 || setuid(READER) < 0)
+			_exit(1);
+		_exit(spool_open(&conf, true, &seen) < 0 ? 2 : spool_sums(seen).taken == 1 ? 0 : 3);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		spool_test(the_group_may_read_it),
 		spool_test(flights_survive_a_crash),
 		spool_test(a_page_that_is_nearly_full_is_filled),
 		spool_test(what_is_given_up_flies_on),

@@ -147,8 +147,21 @@ bool tail_is_linked(int directory)
 
 /* --- the file --- */
 
-static int map_file(const char *path, int flags, const uint8_t spool[SPOOL_ID_SIZE],
-		    uint8_t **map)
+/*
+ * In a directory that all may write to, another's file must not be taken for ours. Who only reads
+ * it, being in the gateway's group, takes that of the spool's owner.
+ */
+static bool is_ours(const struct stat *st, int directory, int flags)
+{
+	struct stat spool;
+
+	if (geteuid() == 0 || st->st_uid == geteuid())
+		return true;
+	return flags == O_RDONLY && fstat(directory, &spool) == 0 && spool.st_uid == st->st_uid;
+}
+
+static int map_file(const char *path, int directory, int flags,
+		    const uint8_t spool[SPOOL_ID_SIZE], uint8_t **map)
 {
 	_cleanup_close_ int fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC);
 	int protection = PROT_READ | (flags == O_RDWR ? PROT_WRITE : 0);
@@ -158,9 +171,8 @@ static int map_file(const char *path, int flags, const uint8_t spool[SPOOL_ID_SI
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	/* In a directory that all may write to, another's file must not be taken for ours. */
 	if (!S_ISREG(st.st_mode) || st.st_size != TAIL_SIZE || st.st_nlink != 1 ||
-	    (st.st_uid != geteuid() && geteuid() != 0))
+	    !is_ours(&st, directory, flags))
 		return -EPERM;
 	*map = mmap(NULL, TAIL_SIZE, protection, MAP_SHARED, fd, 0);
 	if (*map == MAP_FAILED)
@@ -187,7 +199,7 @@ static int make_file(const char *path, const uint8_t spool[SPOOL_ID_SIZE])
 	clock_boot_id(header.boot);
 	if (unlink(path) < 0 && errno != ENOENT)
 		return -errno;
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -errno;
 	r = -posix_fallocate(fd, 0, TAIL_SIZE);
@@ -216,7 +228,7 @@ static int make_tail(struct tail *tail, int directory, const uint8_t spool[SPOOL
 	if (r == 0 && fsync(directory) < 0)
 		r = -errno;
 	if (r == 0)
-		r = map_file(tail->path, O_RDWR, spool, &tail->map);
+		r = map_file(tail->path, directory, O_RDWR, spool, &tail->map);
 	if (r < 0)
 		unlink(tail->path);
 	return r;
@@ -228,7 +240,7 @@ int tail_open(struct tail *tail, int directory, const uint8_t spool[SPOOL_ID_SIZ
 
 	tail->path = linked_path(directory);
 	if (tail->path) {
-		r = map_file(tail->path, O_RDWR, spool, &tail->map);
+		r = map_file(tail->path, directory, O_RDWR, spool, &tail->map);
 		/* ESTALE: of another boot, or another spool's that was copied from here. */
 		tail->lost = r == -ENOENT || r == -ESTALE;
 		if (r < 0 && !tail->lost)
@@ -281,7 +293,7 @@ int tail_copy(int directory, const uint8_t spool[SPOOL_ID_SIZE], uint8_t **bytes
 
 	if (!path)
 		return -ENOENT;
-	r = map_file(path, O_RDONLY, spool, &map);
+	r = map_file(path, directory, O_RDONLY, spool, &map);
 	if (r < 0)
 		return r == -ESTALE ? -ENOENT : r;
 	copy = malloc(TAIL_ROOM);
