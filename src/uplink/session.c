@@ -17,6 +17,8 @@
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -258,13 +260,23 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 	return 0;
 }
 
+/* The library hands over packet by packet: what goes out in a turn is to fill segments. */
+static void set_cork(struct session *session, int cork)
+{
+	(void)!setsockopt(mosquitto_socket(session->client), IPPROTO_TCP, TCP_CORK, &cork,
+			  sizeof(cork));
+}
+
 void session_write(struct session *session)
 {
 	uint32_t events = EPOLLIN;
 
 	if (session->link == LINK_OPENING || session->link == LINK_UP) {
-		if (!session->lost && mosquitto_want_write(session->client))
+		if (!session->lost && mosquitto_want_write(session->client)) {
+			set_cork(session, 1);
 			note_result(session, mosquitto_loop_write(session->client, 1));
+			set_cork(session, 0);
+		}
 		if (!session->lost && mosquitto_want_write(session->client))
 			events |= EPOLLOUT;
 		if (!session->lost && events != session->socket_events) {
