@@ -48,7 +48,7 @@ only_where_json_is_spoken() {
 each_library_in_one_file() {
 	only_in 'libserialport\.h' field/serial.c
 	only_in 'mosquitto\.h' uplink/client.c uplink/connect.c uplink/handshake.c \
-		uplink/session.c uplink/subscriptions.c
+		uplink/session.c uplink/subscriptions.c uplink/transfer.c
 	only_in 'libconfig\.h' config/conf.c
 	only_in 'yaml\.h' config/yaml.c
 	only_in 'pcre2\.h' config/pattern.c

@@ -20,11 +20,11 @@ enum {
 	/* Where nothing waits, numbers are reserved early, since that costs less then. */
 	RESERVE_EARLY = RESERVE / 4,
 	/*
-	 * How long steps of QoS 2 may wait for more of them: less than a sync of a card takes;
-	 * and how long for the next.
+	 * How long steps of QoS 2 wait for the next of them: as long as the sync takes that is
+	 * spared where they come, within these; and twice that for all.
 	 */
-	GATHER_US = 2 * 1000,
-	GAP_US = 200,
+	GAP_LEAST_US = 200,
+	GAP_MOST_US = 10 * 1000,
 	/* What is finished may come again after a power cut if it was so within this time. */
 	ERASE_US = 30 * 1000 * 1000,
 };
@@ -108,6 +108,13 @@ static int reserve_early(struct spool *spool)
 	return spool_reserve(spool, RESERVE);
 }
 
+static uint64_t gap_us(const struct spool *spool)
+{
+	if (spool->sync_takes_us < GAP_LEAST_US)
+		return GAP_LEAST_US;
+	return spool->sync_takes_us < GAP_MOST_US ? spool->sync_takes_us : GAP_MOST_US;
+}
+
 bool spool_gathers(struct spool *spool, uint64_t now_us)
 {
 	/* Flights of which nothing was noted since the last commit: their answers may come. */
@@ -116,13 +123,26 @@ bool spool_gathers(struct spool *spool, uint64_t now_us)
 	if (!spool->barrier || noted >= spool->ledger.flight_count)
 		return false;
 	if (!spool->gather_until_us)
-		spool->gather_most_us = now_us + GATHER_US;
+		spool->gather_most_us = now_us + 2 * gap_us(spool);
 	if (!spool->gather_until_us || noted > spool->gathered)
-		spool->gather_until_us = now_us + GAP_US;
+		spool->gather_until_us = now_us + gap_us(spool);
 	if (spool->gather_until_us > spool->gather_most_us)
 		spool->gather_until_us = spool->gather_most_us;
 	spool->gathered = noted;
 	return now_us < spool->gather_until_us;
+}
+
+static int sync_journal(struct spool *spool)
+{
+	uint64_t begun_us = clock_monotonic_us();
+	int r = journal_sync(&spool->journal);
+
+	if (r < 0)
+		return r;
+	/* One that was slow for once counts for little. */
+	spool->sync_takes_us = (7 * spool->sync_takes_us + clock_monotonic_us() - begun_us) / 8;
+	nothing_owed(spool);
+	return 0;
 }
 
 int spool_commit(struct spool *spool, uint64_t now_us)
@@ -139,9 +159,7 @@ int spool_commit(struct spool *spool, uint64_t now_us)
 	if (r == 0)
 		r = reserve_early(spool);
 	if (r == 0 && sync_is_owed(spool, now_us)) {
-		r = journal_sync(&spool->journal);
-		if (r == 0)
-			nothing_owed(spool);
+		r = sync_journal(spool);
 	} else if (r == 0) {
 		r = journal_commit(&spool->journal);
 	}

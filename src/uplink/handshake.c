@@ -15,14 +15,13 @@
 #include "uplink/resume.h"
 #include "uplink/session_state.h"
 #include "uplink/tls_trouble.h"
+#include "uplink/transfer.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
-#include <openssl/ssl.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum {
 	/* QoS 0 messages that are handed over in one turn. */
@@ -332,24 +331,9 @@ static void on_log(struct mosquitto *client, void *data, int level, const char *
 /*
  * PUBREL for what the client of an earlier link had PUBREC for, and for what is given up: be it
  * that the broker has it or not, it holds its identifier no longer then. The library knows
- * nothing of it and has sent nothing yet but CONNECT, so the packet can go straight to the connection:
- *
- *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
+ * nothing of it and has sent nothing yet but CONNECT, so the packet can go straight to the
+ * connection.
  */
-static int send_pubrel(struct session *session, uint16_t mid)
-{
-	const uint8_t packet[] = { 0x62, 0x02, mid >> 8, mid & 0xFF };
-	SSL *tls = mosquitto_ssl_get(session->client);
-	ssize_t n;
-
-	if (tls)
-		n = SSL_write(tls, packet, sizeof(packet));
-	else
-		n = send(mosquitto_socket(session->client), packet, sizeof(packet),
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
-	return n == sizeof(packet) ? 0 : -EIO;
-}
-
 void handshake_release(struct session *session)
 {
 	size_t count;
@@ -358,7 +342,7 @@ void handshake_release(struct session *session)
 	for (size_t i = 0; i < count; i++)
 		if ((flights[i].state == FLIGHT_RELEASED ||
 		     flights[i].state == FLIGHT_GIVEN_UP) &&
-		    send_pubrel(session, flights[i].mid) < 0)
+		    transfer_pubrel(session->client, flights[i].mid) < 0)
 			session->lost = MOSQ_ERR_CONN_LOST;
 }
 

@@ -13,12 +13,11 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "uplink/session_state.h"
+#include "uplink/transfer.h"
 
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -247,24 +246,12 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 {
 	struct session *session = data;
 
-	/*
-	 * A call takes at most as many packets as messages are in flight, and it ends early where
-	 * errno says EAGAIN, also where that is left over from before.
-	 */
-	errno = 0;
 	if (events & EPOLLIN)
 		session->silent_ticks = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		note_result(session, mosquitto_loop_read(session->client, 1));
+		note_result(session, transfer_read(session->client));
 	handshake_note_pubrec(session);
 	return 0;
-}
-
-/* The library hands over packet by packet: what goes out in a turn is to fill segments. */
-static void set_cork(struct session *session, int cork)
-{
-	(void)!setsockopt(mosquitto_socket(session->client), IPPROTO_TCP, TCP_CORK, &cork,
-			  sizeof(cork));
 }
 
 void session_write(struct session *session)
@@ -272,11 +259,8 @@ void session_write(struct session *session)
 	uint32_t events = EPOLLIN;
 
 	if (session->link == LINK_OPENING || session->link == LINK_UP) {
-		if (!session->lost && mosquitto_want_write(session->client)) {
-			set_cork(session, 1);
-			note_result(session, mosquitto_loop_write(session->client, 1));
-			set_cork(session, 0);
-		}
+		if (!session->lost && mosquitto_want_write(session->client))
+			note_result(session, transfer_write(session->client));
 		if (!session->lost && mosquitto_want_write(session->client))
 			events |= EPOLLOUT;
 		if (!session->lost && events != session->socket_events) {

@@ -54,6 +54,7 @@ struct spool {
 	uint64_t gather_until_us;   /* it is held back for what may still come; 0: it is not */
 	uint64_t gather_most_us;    /* and no longer than until then, … */
 	size_t gathered;            /* … with so many steps so far */
+	uint64_t sync_takes_us;     /* on the average of the last ones */
 	uint64_t owed_since_us;     /* an unfinished message waits for a sync; 0: none */
 	uint64_t later_seq;         /* once all below it are finished, … */
 	uint64_t later_us;          /* … it is since this time; 0: not known */

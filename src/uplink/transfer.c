@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* transfer.c - the bytes of a link: all that came is read, what goes out leaves together. */
+#include "uplink/transfer.h"
+
+#include <errno.h>
+#include <mosquitto.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+enum {
+	/* So that a broker that never stops does not keep all else from its turn. */
+	READS_MOST = 1024,
+};
+
+static bool has_more(struct mosquitto *client)
+{
+	SSL *tls = mosquitto_ssl_get(client);
+	int n = 0;
+
+	return (tls && SSL_pending(tls) > 0) ||
+	       (ioctl(mosquitto_socket(client), FIONREAD, &n) == 0 && n > 0);
+}
+
+/*
+ * A call of the library's takes at most as many packets as messages are in flight, and takes
+ * an EAGAIN that errno says for the socket's: be it left over from before, or of the pipe that
+ * it wakes up a thread of its own with, which is full as there is none. So it ends with each
+ * PUBREC.
+ */
+static int read_all(struct mosquitto *client)
+{
+	int rc;
+
+	for (unsigned i = 0; i < READS_MOST; i++) {
+		errno = 0;
+		rc = mosquitto_loop_read(client, 1);
+		if (rc || !has_more(client))
+			return rc;
+	}
+	return MOSQ_ERR_SUCCESS;
+}
+
+static void set_tcp(struct mosquitto *client, int option, int value)
+{
+	(void)!setsockopt(mosquitto_socket(client), IPPROTO_TCP, option, &value, sizeof(value));
+}
+
+/*
+ * A broker that has not set TCP_NODELAY, and Mosquitto has not, sends one answer and holds the
+ * others back until TCP has acknowledged that one. We may have nothing to send for as long as
+ * a sync takes, so the acknowledgement is to wait for nothing.
+ */
+int transfer_read(struct mosquitto *client)
+{
+	int rc = read_all(client);
+
+	set_tcp(client, TCP_QUICKACK, 1);
+	return rc;
+}
+
+/* The library hands over packet by packet, and each would be a segment of its own. */
+int transfer_write(struct mosquitto *client)
+{
+	int rc;
+
+	set_tcp(client, TCP_CORK, 1);
+	rc = mosquitto_loop_write(client, 1);
+	set_tcp(client, TCP_CORK, 0);
+	return rc;
+}
+
+/*
+ *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
+ */
+int transfer_pubrel(struct mosquitto *client, uint16_t mid)
+{
+	const uint8_t packet[] = { 0x62, 0x02, mid >> 8, mid & 0xFF };
+	SSL *tls = mosquitto_ssl_get(client);
+	ssize_t n;
+
+	if (tls)
+		n = SSL_write(tls, packet, sizeof(packet));
+	else
+		n = send(mosquitto_socket(client), packet, sizeof(packet),
+			 MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n == sizeof(packet) ? 0 : -EIO;
+}
