@@ -97,16 +97,17 @@ static int begin_inquiry(struct top_feed *feed)
 	return ask_next(feed);
 }
 
-/* A gateway closes a connection when it ends, or when others want one: it is asked anew. */
+/*
+ * A gateway closes a connection when it ends, or when others want one. It is asked anew in its
+ * time, not at once: many who put each other out would keep it busy.
+ */
 static int on_answer(_unused_ sd_event_source *source, _unused_ int fd,
 		     _unused_ uint32_t events, void *data)
 {
 	struct top_feed *feed = data;
 
-	if (!feed->asking || take_answers(feed) < 0) {
+	if (!feed->asking || take_answers(feed) < 0)
 		disconnect(feed);
-		sd_event_source_set_time(feed->timer, clock_monotonic_us());
-	}
 	return 0;
 }
 
