@@ -11,11 +11,8 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "bridge/timedate.h"
-#include "config/config.h"
-#include "field/bus.h"
-#include "field/listener.h"
+#include "daemon_state.h"
 #include "metrics/metrics.h"
-#include "report.h"
 #include "uplink/uplink.h"
 
 #include <errno.h>
@@ -30,20 +27,6 @@ enum {
 	QUEUE_BYTES = 256 * 1024,
 	/* How often systemd is told how we are. */
 	STATUS_US = 5 * 1000 * 1000,
-};
-
-struct daemon {
-	struct config *config;
-	struct queue *queue;
-	struct uplink *uplink;
-	sd_event *loop;
-	struct bus **buses; /* of each bus of the configuration this … */
-	struct listener **listeners; /* … or this, by what hangs on it; the other is NULL */
-	struct timedate *timedate; /* NULL: the kernel tells of the clock */
-	struct report *report; /* NULL: nobody can ask how it is */
-	struct metrics *metrics; /* NULL: none are wanted */
-	uint64_t watchdog_us; /* 0: systemd wants none */
-	uint64_t turns_seen;  /* of the uplink, when last looked at */
 };
 
 static void log_fault(_unused_ void *data, const char *line)
@@ -67,7 +50,7 @@ static int read_config(struct daemon *daemon, const char *file)
 	return EX_CONFIG;
 }
 
-static void take_message(void *data, const struct message *message)
+void daemon_take_message(void *data, const struct message *message)
 {
 	struct daemon *daemon = data;
 
@@ -75,16 +58,15 @@ static void take_message(void *data, const struct message *message)
 	(void)!queue_push(daemon->queue, message);
 }
 
-static void tell_systemd(struct daemon *daemon)
+void daemon_tell_systemd(struct daemon *daemon, const char *first)
 {
+	const struct reload_state *reload = reload_state(daemon->reload);
 	struct uplink_state state;
 	size_t devices = 0, offline = 0, closed = 0;
 	char ports[64] = "";
 
-	for (size_t i = 0; i < daemon->config->bus_count; i++) {
-		struct bus_stats stats = daemon->buses[i]
-						 ? bus_stats(daemon->buses[i])
-						 : listener_stats(daemon->listeners[i]);
+	for (size_t i = 0; i < daemon->buses.count; i++) {
+		struct bus_stats stats = buses_stats(&daemon->buses, i);
 
 		devices += stats.devices;
 		offline += stats.offline;
@@ -92,10 +74,12 @@ static void tell_systemd(struct daemon *daemon)
 	}
 	if (closed)
 		snprintf(ports, sizeof(ports), "; %zu of %zu ports not open", closed,
-			 daemon->config->bus_count);
+			 daemon->buses.count);
 	uplink_describe(daemon->uplink, &state);
-	sd_notifyf(0, "STATUS=%s; %llu messages waiting; %zu of %zu devices offline%s",
-		   state.link, (unsigned long long)state.sums.waiting, offline, devices, ports);
+	sd_notifyf(0, "%sSTATUS=%s; %llu messages waiting; %zu of %zu devices offline%s%s%s",
+		   first, state.link, (unsigned long long)state.sums.waiting, offline, devices,
+		   ports, reload->failed ? "; reload failed: " : "",
+		   reload->failed ? reload->why : "");
 }
 
 /*
@@ -110,7 +94,7 @@ static int on_status(sd_event_source *source, _unused_ uint64_t time_us, void *d
 	if (turns != daemon->turns_seen)
 		sd_notify(0, "WATCHDOG=1");
 	daemon->turns_seen = turns;
-	tell_systemd(daemon);
+	daemon_tell_systemd(daemon, "");
 	if (daemon->watchdog_us && daemon->watchdog_us / 3 < again_us)
 		again_us = daemon->watchdog_us / 3;
 	sd_event_source_set_time(source, clock_monotonic_us() + again_us);
@@ -136,23 +120,20 @@ static int add_sources(struct daemon *daemon)
 	return r;
 }
 
-static int start_bus(struct daemon *daemon, size_t i)
-{
-	const struct config *config = daemon->config;
-
-	if (listener_is_for(config->buses[i]))
-		return listener_new(daemon->loop, config->buses[i], config->conf, take_message,
-				    daemon, &daemon->listeners[i]);
-	return bus_new(daemon->loop, config->buses[i], config->conf, take_message, daemon,
-		       &daemon->buses[i]);
-}
-
-/* What there is to read is told by the uplink to those who look for it. */
-static int offer(struct daemon *daemon)
+int daemon_tell_config(struct daemon *daemon)
 {
 	struct catalog *catalog;
-	int r = catalog_new(daemon->config, &catalog);
+	int r;
 
+	daemon->subject = (struct report_subject){
+		.config = daemon->config,
+		.buses = daemon->buses.buses,
+		.listeners = daemon->buses.listeners,
+		.uplink = daemon->uplink,
+		.reload = reload_state(daemon->reload),
+	};
+	r = catalog_new(daemon->config, &catalog);
+	/* What there is to read is told by the uplink to those who look for it. */
 	if (r == 0)
 		uplink_offer(daemon->uplink, catalog);
 	return r;
@@ -161,20 +142,14 @@ static int offer(struct daemon *daemon)
 /* Without them the gateway does all that it is for. */
 static void open_windows(struct daemon *daemon)
 {
-	const struct metrics_conf *metrics = &daemon->config->conf->metrics;
-	const struct report_subject subject = {
-		.config = daemon->config,
-		.buses = daemon->buses,
-		.listeners = daemon->listeners,
-		.uplink = daemon->uplink,
-	};
-	int r = report_new(daemon->loop, &subject, &daemon->report);
+	const struct metrics_conf *metrics = &daemon->begun_with->metrics;
+	int r = report_new(daemon->loop, &daemon->subject, &daemon->report);
 
 	if (r < 0)
 		log_warning("gateway: no socket to ask for its status: %s", strerror(-r));
 	if (!metrics->file && !metrics->listen)
 		return;
-	r = metrics_new(daemon->loop, metrics, &subject, &daemon->metrics);
+	r = metrics_new(daemon->loop, metrics, &daemon->subject, &daemon->metrics);
 	if (r < 0)
 		log_warning("gateway: no metrics: %s", strerror(-r));
 }
@@ -184,6 +159,7 @@ static int start(struct daemon *daemon)
 	const struct config *config = daemon->config;
 	int r;
 
+	daemon->begun_with = conf_share(config->conf);
 	if (sd_watchdog_enabled(0, &daemon->watchdog_us) <= 0)
 		daemon->watchdog_us = 0;
 	r = queue_new(QUEUE_BYTES, &daemon->queue);
@@ -191,20 +167,17 @@ static int start(struct daemon *daemon)
 		r = sd_event_default(&daemon->loop);
 	if (r >= 0)
 		r = add_sources(daemon);
-	if (r < 0)
-		return r;
-	daemon->buses = calloc(config->bus_count, sizeof(*daemon->buses));
-	daemon->listeners = calloc(config->bus_count, sizeof(*daemon->listeners));
-	if (!daemon->buses || !daemon->listeners)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->bus_count; i++) {
-		r = start_bus(daemon, i);
-		if (r < 0)
-			return r;
-	}
-	r = uplink_start(config->conf, daemon->queue, &daemon->uplink);
+	if (r >= 0)
+		r = reload_new(daemon, &daemon->reload);
+	if (r >= 0)
+		r = buses_init(&daemon->buses, config->bus_count);
+	for (size_t i = 0; i < config->bus_count && r == 0; i++)
+		r = buses_start(&daemon->buses, i, daemon->loop, config, daemon_take_message,
+				daemon);
 	if (r == 0)
-		r = offer(daemon);
+		r = uplink_start(config->conf, daemon->queue, &daemon->uplink);
+	if (r == 0)
+		r = daemon_tell_config(daemon);
 	if (r == 0)
 		open_windows(daemon);
 	return r < 0 ? r : timedate_new(daemon->loop, &daemon->timedate);
@@ -217,17 +190,14 @@ static bool stop(struct daemon *daemon)
 	metrics_free(daemon->metrics);
 	report_free(daemon->report);
 	timedate_free(daemon->timedate);
-	for (size_t i = 0; daemon->buses && i < daemon->config->bus_count; i++)
-		bus_free(daemon->buses[i]);
-	for (size_t i = 0; daemon->listeners && i < daemon->config->bus_count; i++)
-		listener_free(daemon->listeners[i]);
-	free(daemon->buses);
-	free(daemon->listeners);
+	reload_free(daemon->reload);
+	buses_done(&daemon->buses);
 	if (daemon->uplink)
 		left_behind = uplink_stop(daemon->uplink);
 	queue_free(daemon->queue);
 	sd_event_unref(daemon->loop);
 	config_free(daemon->config);
+	conf_free(daemon->begun_with);
 	return left_behind;
 }
 
@@ -239,6 +209,7 @@ static void prepare_process(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* Two threads that allocate little: one arena, and memory is given back. */

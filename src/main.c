@@ -44,7 +44,8 @@ static void run_usage(FILE *out)
 {
 	fputs("usage: postbus run [-c FILE] [--verbose]\n"
 	      "\n"
-	      "Runs the gateway in the foreground until SIGTERM or SIGINT.\n"
+	      "Runs the gateway in the foreground until SIGTERM or SIGINT. With SIGHUP it reads\n"
+	      "its configuration anew, and goes on as it was where that has a fault.\n"
 	      "\n"
 	      "  -c, --config FILE   settings of the gateway (" DEFAULT_CONF ")\n"
 	      "  -v, --verbose       log more\n"

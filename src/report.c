@@ -26,7 +26,7 @@ struct trend {
 };
 
 struct report {
-	struct report_subject subject;
+	const struct report_subject *subject;
 	struct control *control;
 	char *link; /* NULL: none was made */
 	uint64_t begun_us;
@@ -113,19 +113,38 @@ static void add_clock(const struct uplink_state *state, cJSON *answer)
 	cJSON_AddBoolToObject(clock, "was_set_right", state->spool.clock_is_right);
 }
 
+static void add_reload(const struct reload_state *state, cJSON *answer)
+{
+	cJSON *reload;
+	char bytes[32];
+	struct text text = { .data = bytes, .size = sizeof(bytes) };
+
+	if (!state->times)
+		return;
+	reload = cJSON_AddObjectToObject(answer, "reload");
+	message_iso_time(state->at_ms, &text);
+	cJSON_AddRawToObject(reload, "time", bytes);
+	cJSON_AddBoolToObject(reload, "done", !state->failed);
+	if (!state->failed)
+		return;
+	cJSON_AddNumberToObject(reload, "faults", state->faults);
+	cJSON_AddStringToObject(reload, "fault", state->why);
+}
+
 static const char *on_status(void *data, _unused_ const cJSON *request, cJSON *answer)
 {
 	const struct report *report = data;
-	const struct config *config = report->subject.config;
+	const struct config *config = report->subject->config;
 	struct uplink_state state;
 	cJSON *buses;
 
-	uplink_describe(report->subject.uplink, &state);
+	uplink_describe(report->subject->uplink, &state);
 	cJSON_AddStringToObject(answer, "gateway", config->conf->gateway);
 	cJSON_AddStringToObject(answer, "version", PACKAGE_VERSION);
 	cJSON_AddNumberToObject(answer, "pid", getpid());
 	cJSON_AddNumberToObject(answer, "uptime_ms", ms_since(report->begun_us));
 	cJSON_AddStringToObject(answer, "configuration", config->conf->file);
+	add_reload(report->subject->reload, answer);
 	add_link(&state, answer);
 	add_session(&config->conf->broker, &state, answer);
 	add_spool(&config->conf->spool, &state, &report->trend, answer);
@@ -211,7 +230,7 @@ static const char *find_device(struct part *part, const cJSON *request)
 
 static const char *on_bus(void *data, const cJSON *request, cJSON *answer)
 {
-	struct part part = { .subject = &((struct report *)data)->subject };
+	struct part part = { .subject = ((struct report *)data)->subject };
 	const char *error = find_bus(&part, request);
 
 	return error ? error : add_text(answer, "bus", &part, write_bus);
@@ -219,7 +238,7 @@ static const char *on_bus(void *data, const cJSON *request, cJSON *answer)
 
 static const char *on_device(void *data, const cJSON *request, cJSON *answer)
 {
-	struct part part = { .subject = &((struct report *)data)->subject };
+	struct part part = { .subject = ((struct report *)data)->subject };
 	const char *error = find_bus(&part, request);
 
 	if (!error)
@@ -235,7 +254,7 @@ static int on_trend(sd_event_source *source, _unused_ uint64_t time_us, void *da
 	struct trend *trend = &report->trend;
 	struct uplink_state state;
 
-	uplink_describe(report->subject.uplink, &state);
+	uplink_describe(report->subject->uplink, &state);
 	trend->waiting[trend->next] =
 		state.sums.waiting < UINT32_MAX ? (uint32_t)state.sums.waiting : UINT32_MAX;
 	trend->next = (trend->next + 1) % TREND_SAMPLES;
@@ -287,7 +306,7 @@ int report_new(sd_event *loop, const struct report_subject *subject, struct repo
 
 	if (!report)
 		return -ENOMEM;
-	report->subject = *subject;
+	report->subject = subject;
 	report->begun_us = clock_monotonic_us();
 	report_directory(runtime, sizeof(runtime));
 	r = control_new(loop, runtime, REPORT_SOCKET, verbs, report, &report->control);

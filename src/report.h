@@ -22,19 +22,29 @@
  */
 struct report;
 
+/* What became of the last reload. */
+struct reload_state {
+	unsigned times; /* 0: there was none */
+	bool failed;    /* the configuration before it goes on */
+	int64_t at_ms;  /* CLOCK_REALTIME */
+	size_t faults;
+	char why[512];  /* the first of them */
+};
+
 /* What is told of. Of each bus of the configuration one of the two is there, the other NULL. */
 struct report_subject {
 	const struct config *config;
 	struct bus *const *buses;
 	struct listener *const *listeners;
 	struct uplink *uplink;
+	const struct reload_state *reload;
 };
 
 /*
  * Listens as REPORT_SOCKET in the runtime directory as long as the loop runs; REPORT_LINK in
  * the spool's directory leads there, for those who know the gateway by its configuration. It is
- * the socket itself where there is no runtime directory, or another gateway has it. What the
- * subject points to must outlive it. 0 or -errno.
+ * the socket itself where there is no runtime directory, or another gateway has it. The subject
+ * must outlive it, and may become another one, of the same spool. 0 or -errno.
  */
 int report_new(sd_event *loop, const struct report_subject *subject,
 	       struct report **report) _must_check_;

@@ -28,31 +28,6 @@ static void set_up(const char *publish, const char *spool)
 	assert_int_equal(stage_configure(&stage, publish, spool), 0);
 }
 
-static bool all_is_delivered(struct stage *on, uint64_t unused)
-{
-	struct stage_count count;
-
-	(void)unused;
-	return stage_count(on, &count) == 0 && count.lost == 0;
-}
-
-/* The sensors fall silent, the rest is delivered, the gateway ends as it should. */
-static struct stage_count finish(void)
-{
-	struct stage_count count;
-	int status;
-
-	simulator_mute(stage.simulator, true);
-	wait_for(stage_spool_is_empty, 0);
-	status = stage_end(&stage.gateway, SIGTERM);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-	wait_for(all_is_delivered, 0);
-	assert_int_equal(stage_count(&stage, &count), 0);
-	assert_int_equal(count.unknown, 0);
-	return count;
-}
-
 static void readings_are_delivered(const char *publish, const char *spool)
 {
 	struct stage_count count;

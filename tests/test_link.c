@@ -87,25 +87,6 @@ static void have_lossy_net(void)
 	skip();
 }
 
-static bool all_is_delivered(struct stage *on, _unused_ uint64_t unused)
-{
-	struct stage_count count;
-
-	return stage_count(on, &count) == 0 && count.lost == 0;
-}
-
-static struct stage_count finish(void)
-{
-	struct stage_count count;
-
-	simulator_mute(stage.simulator, true);
-	wait_for(stage_spool_is_empty, 0);
-	assert_int_equal(WEXITSTATUS(stage_end(&stage.gateway, SIGTERM)), 0);
-	wait_for(all_is_delivered, 0);
-	assert_int_equal(stage_count(&stage, &count), 0);
-	return count;
-}
-
 /* --- packets that are lost --- */
 
 /* From the moment on in which nothing comes any more, until that is seen. */

@@ -67,7 +67,11 @@ rooms_seen_from() {
 	field | uplink) echo base config bridge drivers ;;
 	report) echo base config bridge drivers field uplink ;;
 	metrics) echo base config bridge drivers field uplink report ;;
-	daemon) echo base config bridge drivers field uplink report metrics ;;
+	buses | reader | farewell) echo base config bridge drivers field ;;
+	daemon_state | daemon | reload)
+		echo base config bridge drivers field uplink report metrics \
+			buses reader farewell daemon_state
+		;;
 	tools | main) echo base config bridge drivers field uplink report metrics daemon tools ;;
 	esac
 }

@@ -16,7 +16,7 @@
 
 struct metrics {
 	const struct metrics_conf *conf;
-	struct report_subject subject;
+	const struct report_subject *subject;
 	uint64_t begun_us;
 	int event; /* somebody asks */
 	sd_event_source *source;
@@ -43,7 +43,7 @@ static int on_asked(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
 	eventfd_t count;
 
 	(void)!eventfd_read(fd, &count);
-	if (figures_take(&metrics->subject, metrics->begun_us, &figures) < 0)
+	if (figures_take(metrics->subject, metrics->begun_us, &figures) < 0)
 		return 0;
 	pthread_mutex_lock(&metrics->lock);
 	figures_free(metrics->answer);
@@ -206,7 +206,7 @@ int metrics_new(sd_event *loop, const struct metrics_conf *conf,
 	if (!metrics)
 		return -ENOMEM;
 	metrics->conf = conf;
-	metrics->subject = *subject;
+	metrics->subject = subject;
 	metrics->begun_us = clock_monotonic_us();
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

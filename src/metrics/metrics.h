@@ -14,7 +14,8 @@
 struct metrics;
 
 /*
- * Does as `conf` says, which with the subject and the loop must outlive it. A file that can't
+ * Does as `conf` says, which with the subject and the loop must outlive it; the subject may
+ * become another one. A file that can't
  * be written or an address that can't be served are logged, and no error. 0 or -errno.
  */
 int metrics_new(sd_event *loop, const struct metrics_conf *conf,

@@ -100,6 +100,16 @@ static void print_spool(const cJSON *spool)
 	say(0, LABEL, "", "%s", string_of(spool, "directory"));
 }
 
+/* A reload that failed is worth a line: what runs is not what is in the files. */
+static void print_reload(const cJSON *reload)
+{
+	if (!reload || is_true(reload, "done"))
+		return;
+	say(0, LABEL, "reload", "failed at %s, %.0f faults, goes on as it was",
+	    string_of(reload, "time"), number_of(reload, "faults"));
+	say(0, LABEL, "", "%s", string_of(reload, "fault"));
+}
+
 static void print_gateway(const cJSON *status)
 {
 	const cJSON *clock = cJSON_GetObjectItem(status, "clock");
@@ -107,6 +117,7 @@ static void print_gateway(const cJSON *status)
 	say(0, LABEL, "gateway", "%s, postbus %s, running for %s",
 	    string_of(status, "gateway"), string_of(status, "version"),
 	    duration_words(number_of(status, "uptime_ms")).text);
+	print_reload(cJSON_GetObjectItem(status, "reload"));
 	print_link(status);
 	print_spool(cJSON_GetObjectItem(status, "spool"));
 	say(0, LABEL, "clock", "%s, %s", string_of(clock, "time"), clock_words(clock));
