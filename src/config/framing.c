@@ -287,9 +287,8 @@ static void check_frame(struct schema *schema, const struct yaml_node *root,
 			     "the frame is %zu bytes, counted from 0", framing->length);
 }
 
-/* What is sent: a request, or a setup. */
-static void check_sent(struct schema *schema, const struct yaml_node *node,
-		       const struct framing *framing, const struct template *template)
+void framing_check_sent(struct schema *schema, const struct yaml_node *node,
+			const struct framing *framing, const struct template *template)
 {
 	if (!template->count)
 		return;
@@ -392,8 +391,8 @@ void framing_read(struct schema *schema, const struct yaml_node *root, enum driv
 		check_frame(schema, root, framing);
 		check_stuffing(schema, root, framing);
 		check_setup(schema, root, framing);
-		check_sent(schema, yaml_get(root, "request"), framing, &framing->request);
-		check_sent(schema, yaml_get(root, "setup"), framing, &framing->setup);
+		framing_check_sent(schema, yaml_get(root, "request"), framing, &framing->request);
+		framing_check_sent(schema, yaml_get(root, "setup"), framing, &framing->setup);
 	}
 	check_silence(schema, root, framing);
 	check_acknowledge(schema, root, framing);

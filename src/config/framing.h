@@ -83,5 +83,9 @@ void framing_read(struct schema *schema, const struct yaml_node *root, enum driv
 		  struct framing *framing);
 void framing_free(struct framing *framing);
 
+/* Notes what is wrong with a frame that is sent: a request, a setup or a command. */
+void framing_check_sent(struct schema *schema, const struct yaml_node *node,
+			const struct framing *framing, const struct template *template);
+
 /* Whether the device's address is in its requests or its frames. */
 bool framing_has_address(const struct framing *framing);

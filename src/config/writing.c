@@ -165,6 +165,9 @@ static void read_reply(struct schema *schema, const struct yaml_node *node, void
 
 	if (reading->kind == DRIVER_FRAME) {
 		template_read_frame(schema, node, true, &reading->phrase->frame_reply);
+		if (template_has(&reading->phrase->frame_reply, FILL_CHECKSUM))
+			schema_fault(schema, node, "a reply is known by the bytes before its "
+						   "checksum");
 		return;
 	}
 	if (!schema_text(schema, node, REPLY_MAX_LENGTH, &text))
@@ -351,11 +354,15 @@ static void check_phrase(struct schema *schema, const struct yaml_node *node,
 			 const struct framing *framing, const struct phrase *phrase)
 {
 	const struct yaml_node *command = yaml_get(node, "command");
+	unsigned values = 0;
 
 	if (!command)
 		return;
-	if (template_has(&phrase->command, FILL_CHECKSUM) && !framing->checksum.type)
-		schema_fault(schema, command, "{checksum} needs the map's `checksum:`");
+	framing_check_sent(schema, command, framing, &phrase->command);
+	for (size_t i = 0; i < phrase->command.count; i++)
+		values += phrase->command.items[i] == FILL_VALUE;
+	if (values > 1)
+		schema_fault(schema, command, "{value} stands in it more than once");
 	if (template_has(&phrase->command, FILL_ADDRESS) && !framing_has_address(framing))
 		schema_fault(schema, command,
 			     "{address} needs one in the map's `request:`, or `address_at:`");

@@ -19,11 +19,15 @@
  *     7E 00 03    00    28          … 40 bytes …           D4          7E                SPS30
  */
 
+#include "config/writing.h"
 #include "drivers/raw.h"
 #include "drivers/shdlc.h"
 #include "field/driver.h"
 
 #include <string.h>
+
+/* A template filled in: a checksum may be two bytes, and one value may be a string. */
+enum { PLAIN_MAX = 2 * REQUEST_MAX_LENGTH + STRING_MAX_LENGTH + 2 };
 
 static struct chunk refused(enum reply_status status, size_t used)
 {
@@ -228,18 +232,29 @@ static size_t frame_values(const struct device_map *map, const struct point *poi
 	return found;
 }
 
-/* The template as it goes over the wire. */
-static size_t fill(const struct framing *framing, const struct template *template,
-		   uint8_t address, uint8_t frame[FRAME_MAX])
+/* What is to be filled in. */
+struct filling {
+	uint8_t address;
+	uint8_t value[STRING_MAX_LENGTH + 2]; /* of commands */
+	size_t value_length;
+};
+
+/* The template before it is stuffed. */
+static size_t fill_plain(const struct framing *framing, const struct template *template,
+			 const struct filling *filling, uint8_t plain[PLAIN_MAX])
 {
-	uint8_t plain[2 * REQUEST_MAX_LENGTH]; /* a checksum may be two bytes */
 	size_t n = 0, from = framing->checksum.from;
 
 	for (size_t i = 0; i < template->count; i++) {
 		uint16_t item = template->items[i], sum;
 
+		if (item == FILL_VALUE) {
+			memcpy(plain + n, filling->value, filling->value_length);
+			n += filling->value_length;
+			continue;
+		}
 		if (item == FILL_ADDRESS)
-			item = address;
+			item = filling->address;
 		if (item != FILL_CHECKSUM) {
 			plain[n++] = (uint8_t)item;
 			continue;
@@ -252,6 +267,16 @@ static size_t fill(const struct framing *framing, const struct template *templat
 		}
 		plain[n++] = (uint8_t)sum;
 	}
+	return n;
+}
+
+/* The template as it goes over the wire. */
+static size_t fill(const struct framing *framing, const struct template *template,
+		   const struct filling *filling, uint8_t frame[FRAME_MAX])
+{
+	uint8_t plain[PLAIN_MAX];
+	size_t n = fill_plain(framing, template, filling, plain);
+
 	if (framing->stuffing == STUFFING_SHDLC)
 		return shdlc_stuff(plain, n, frame);
 	memcpy(frame, plain, n);
@@ -261,13 +286,50 @@ static size_t fill(const struct framing *framing, const struct template *templat
 static size_t frame_ask(const struct device_map *map, uint8_t address,
 			uint8_t frame[FRAME_MAX])
 {
-	return fill(&map->framing, &map->framing.request, address, frame);
+	const struct filling filling = {.address = address};
+
+	return fill(&map->framing, &map->framing.request, &filling, frame);
 }
 
 static size_t frame_set_up(const struct device_map *map, uint8_t address,
 			   uint8_t frame[FRAME_MAX])
 {
-	return fill(&map->framing, &map->framing.setup, address, frame);
+	const struct filling filling = {.address = address};
+
+	return fill(&map->framing, &map->framing.setup, &filling, frame);
+}
+
+/* The value as the point's type has it; false: it is none of the point's. */
+static bool take_value(const struct point *point, const struct value *value,
+		       const struct template *template, struct filling *filling)
+{
+	if (!template_has(template, FILL_VALUE))
+		return true;
+	filling->value_length = point_size(point);
+	return raw_put(point, value, filling->value) == 0;
+}
+
+static size_t frame_command(const struct device_map *map, const struct point *point,
+			    const struct value *value, uint8_t address, uint8_t frame[FRAME_MAX])
+{
+	const struct template *command = &point->locator->phrase->command;
+	struct filling filling = {.address = address};
+
+	if (!take_value(point, value, command, &filling))
+		return 0;
+	return fill(&map->framing, command, &filling, frame);
+}
+
+static bool frame_confirms(const struct device_map *map, const struct point *point,
+			   const struct value *value, uint8_t address, const uint8_t *bytes,
+			   size_t n)
+{
+	const struct template *reply = &point->locator->phrase->frame_reply;
+	struct filling filling = {.address = address};
+	uint8_t plain[PLAIN_MAX];
+
+	return take_value(point, value, reply, &filling) &&
+	       memmem(bytes, n, plain, fill_plain(&map->framing, reply, &filling, plain));
 }
 
 const struct driver driver_frame = {
@@ -276,4 +338,6 @@ const struct driver driver_frame = {
 	.values = frame_values,
 	.ask = frame_ask,
 	.set_up = frame_set_up,
+	.command = frame_command,
+	.confirms = frame_confirms,
 };

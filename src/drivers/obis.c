@@ -223,7 +223,7 @@ static size_t obis_values(_unused_ const struct device_map *map, const struct po
 static size_t obis_ask(const struct device_map *map, uint8_t address,
 		       uint8_t frame[FRAME_MAX])
 {
-	return word_fill(&map->framing.request, address, frame);
+	return word_fill(&map->framing.request, address, NULL, frame);
 }
 
 /* The meter has named itself once its first line is whole. */
@@ -234,7 +234,7 @@ static size_t obis_acknowledge(const struct device_map *map, const uint8_t *byte
 
 	if (!begin || !memchr(begin, '\n', (size_t)(bytes + n - begin)))
 		return 0;
-	return word_fill(&map->framing.acknowledge, 0, frame);
+	return word_fill(&map->framing.acknowledge, 0, NULL, frame);
 }
 
 const struct driver driver_obis = {

@@ -18,6 +18,7 @@
  *       └ talker
  */
 
+#include "config/writing.h"
 #include "drivers/words.h"
 #include "field/driver.h"
 
@@ -376,7 +377,41 @@ static size_t text_values(const struct device_map *map, const struct point *poin
 static size_t text_ask(const struct device_map *map, uint8_t address,
 		       uint8_t frame[FRAME_MAX])
 {
-	return word_fill(&map->framing.request, address, frame);
+	return word_fill(&map->framing.request, address, NULL, frame);
+}
+
+static size_t text_command(_unused_ const struct device_map *map, const struct point *point,
+			   const struct value *value, uint8_t address, uint8_t frame[FRAME_MAX])
+{
+	const struct template *command = &point->locator->phrase->command;
+	char word[STRING_MAX_LENGTH + 1] = "";
+
+	/* An empty text is one all the same. */
+	if (template_has(command, FILL_VALUE) && !word_encode(point, value, word) &&
+	    !(value->kind == VALUE_TEXT && point->type == TYPE_STRING))
+		return 0;
+	return word_fill(command, address, word, frame);
+}
+
+/* In one of the whole lines that came. */
+static bool text_confirms(const struct device_map *map, const struct point *point,
+			  _unused_ const struct value *value, uint8_t address,
+			  const uint8_t *bytes, size_t n)
+{
+	const struct pattern *reply = point->locator->phrase->text_reply;
+
+	while (n) {
+		struct chunk chunk = text_next(map, address, bytes, n);
+
+		if (chunk.status == REPLY_MORE)
+			return false;
+		if (chunk.status == REPLY_OK && chunk.length &&
+		    pattern_is_in(reply, (const char *)chunk.unit, chunk.length))
+			return true;
+		bytes += chunk.used;
+		n -= chunk.used;
+	}
+	return false;
 }
 
 const struct driver driver_text = {
@@ -384,4 +419,6 @@ const struct driver driver_text = {
 	.next = text_next,
 	.values = text_values,
 	.ask = text_ask,
+	.command = text_command,
+	.confirms = text_confirms,
 };

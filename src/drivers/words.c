@@ -2,6 +2,8 @@
 /* words.c - a point's value from the text that a device wrote. */
 #include "drivers/words.h"
 
+#include "bridge/number.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -216,15 +218,85 @@ void word_decode_degrees(const struct point *point, struct word angle, struct wo
 	value->d = degrees * point->scale + point->offset;
 }
 
-size_t word_fill(const struct template *template, uint8_t address, uint8_t *text)
+static double number_of(const struct value *value)
+{
+	switch (value->kind) {
+	case VALUE_BOOL:
+	case VALUE_UNSIGNED:
+		return (double)value->u;
+	case VALUE_SIGNED:
+		return (double)value->i;
+	case VALUE_FLOAT:
+	case VALUE_DOUBLE:
+	case VALUE_DECIMAL:
+		return value->d;
+	case VALUE_NULL:
+	case VALUE_TEXT:
+		break;
+	}
+	return NAN;
+}
+
+/* The number that has this name, as a value; false: none has. */
+static bool named(const struct point *point, const char *name, struct value *value)
+{
+	for (size_t i = 0; i < point->value_count; i++) {
+		if (strcmp(point->values[i].name, name))
+			continue;
+		*value = (struct value){.kind = VALUE_SIGNED, .i = point->values[i].value};
+		return true;
+	}
+	return false;
+}
+
+/* With a scale, to as many digits as are right behind the arithmetic. */
+static struct value unscaled(const struct point *point, const struct value *value)
+{
+	double raw = (number_of(value) - point->offset) / point->scale;
+	char digits[NUMBER_MAX_LENGTH + 1];
+
+	if (point->scale == 1 && point->offset == 0)
+		return *value;
+	snprintf(digits, sizeof(digits), "%.14g", raw);
+	return (struct value){.kind = VALUE_DOUBLE, .d = strtod(digits, NULL)};
+}
+
+size_t word_encode(const struct point *point, const struct value *value,
+		   char word[STRING_MAX_LENGTH + 1])
+{
+	struct text text = {.data = word, .size = STRING_MAX_LENGTH + 1};
+	struct value raw = *value;
+
+	word[0] = '\0';
+	if (value->kind == VALUE_TEXT && !named(point, value->text, &raw)) {
+		if (point->type == TYPE_STRING)
+			text_add(&text, value->text, strlen(value->text));
+		return text.full ? 0 : text.length;
+	}
+	if (value->kind == VALUE_NULL || point->type == TYPE_STRING)
+		return 0;
+	if (value->kind == VALUE_BOOL)
+		raw.kind = VALUE_UNSIGNED;
+	else if (value->kind != VALUE_TEXT)
+		raw = unscaled(point, value);
+	number_print(&raw, &text);
+	return text.full ? 0 : text.length;
+}
+
+size_t word_fill(const struct template *template, uint8_t address, const char *value,
+		 uint8_t text[FRAME_MAX])
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < template->count; i++) {
-		if (template->items[i] == FILL_ADDRESS)
+		uint16_t item = template->items[i];
+
+		if (item == FILL_ADDRESS)
 			n += (size_t)sprintf((char *)text + n, "%u", address);
+		else if (item == FILL_VALUE)
+			n += (size_t)sprintf((char *)text + n, "%s", value ? value : "");
 		else
-			text[n++] = (uint8_t)template->items[i];
+			text[n++] = (uint8_t)item;
 	}
 	return n;
 }

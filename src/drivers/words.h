@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bridge/reading.h"
+#include "field/driver.h"
 
 /* A part of what was received; not NUL-terminated. text NULL: it is not there. */
 struct word {
@@ -30,5 +31,16 @@ void word_decode(const struct point *point, struct word word, struct value *valu
 void word_decode_degrees(const struct point *point, struct word angle, struct word side,
 			 struct value *value);
 
-/* A request's text with the address, in decimal, where it belongs; its length. */
-size_t word_fill(const struct template *template, uint8_t address, uint8_t *text);
+/*
+ * A request's or a command's text with the address, in decimal, and the value (NULL: there is
+ * none) where they belong; its length.
+ */
+size_t word_fill(const struct template *template, uint8_t address, const char *value,
+		 uint8_t text[FRAME_MAX]);
+
+/*
+ * A value as a device that writes text takes it: its number before scale and names, 1 and 0 of
+ * a bool, its text. Its length, at most STRING_MAX_LENGTH; 0: it is none of the point's.
+ */
+size_t word_encode(const struct point *point, const struct value *value,
+		   char word[STRING_MAX_LENGTH + 1]);

@@ -20,23 +20,6 @@
 
 /* --- sending --- */
 
-static bool send_bytes(struct listener *listener, size_t n)
-{
-	const struct bus_config *config = listener->config;
-	int r = turn_send(listener->turn, listener->frame, n, &listener->end_us);
-
-	if (r < 0) {
-		listener_close(listener, strerror(-r));
-		return false;
-	}
-	listener->echo_length = config->echo ? n : 0;
-	listener->deadline_us = listener->end_us + config->timeout_us;
-	/* An echo is counted as it comes. */
-	if (!config->echo)
-		load_add(&listener->load, config, n, clock_monotonic_us());
-	return true;
-}
-
 static void send_request(struct listener *listener)
 {
 	const struct device_config *config = listener->device->config;
@@ -47,7 +30,7 @@ static void send_request(struct listener *listener)
 	listener->acknowledged = false;
 	listener->begun = false;
 	listener->device->reading_count = 0;
-	if (!send_bytes(listener, n))
+	if (!listener_send(listener, n))
 		return;
 	listener->device->counters.requests++;
 	listener->attempts++;
@@ -62,7 +45,7 @@ static void send_setup(struct listener *listener)
 	const struct device_config *config = device->config;
 	size_t n = device->driver->set_up(config->map, config->address, listener->frame);
 
-	if (!send_bytes(listener, n))
+	if (!listener_send(listener, n))
 		return;
 	device->set_up = true;
 	listener->deadline_us = listener->end_us + config->map->framing.setup_wait_us;
@@ -93,7 +76,7 @@ static void acknowledge(struct listener *listener)
 	n = device->driver->acknowledge(device->config->map, listener->speech.bytes,
 					listener->speech.length, listener->frame);
 	if (n)
-		listener->acknowledged = send_bytes(listener, n);
+		listener->acknowledged = listener_send(listener, n);
 }
 
 /* --- what becomes of it --- */
@@ -207,6 +190,8 @@ void ask_step(struct listener *listener)
 {
 	if (listener->state == LISTENER_IDLE) {
 		step_idle(listener);
+	} else if (listener->state == LISTENER_TELLING) {
+		listener_wake_at(listener, UINT64_MAX);
 	} else if (clock_monotonic_us() < listener->deadline_us) {
 		listener_wake_at(listener, listener->deadline_us);
 	} else if (listener->state == LISTENER_SETTING_UP) {

@@ -196,7 +196,7 @@ void bus_tell_outcomes(struct bus *bus, outcome_sink *sink, void *data)
 int bus_command(struct bus *bus, const struct command *command)
 {
 	const char *closed = bus->wire ? NULL : opener_trouble(bus->opener);
-	int r = writer_take(bus->writer, command, closed, clock_monotonic_us());
+	int r = writer_take(bus->writer, command, closed);
 
 	if (r == 0 && bus->wire && !bus->device)
 		ask_next(bus);

@@ -131,6 +131,17 @@ struct driver {
 	size_t (*set_up)(const struct device_map *map, uint8_t address, uint8_t frame[FRAME_MAX]);
 
 	/*
+	 * What is said to have the value written to a point with a phrase (writing.h); its
+	 * length, 0: the value is none of the point's. NULL: its devices are not written.
+	 */
+	size_t (*command)(const struct device_map *map, const struct point *point,
+			  const struct value *value, uint8_t address, uint8_t frame[FRAME_MAX]);
+	/* Whether what came since then confirms it, where the phrase has a reply. */
+	bool (*confirms)(const struct device_map *map, const struct point *point,
+			 const struct value *value, uint8_t address, const uint8_t *bytes,
+			 size_t n);
+
+	/*
 	 * What the device waits for in the midst of its answer, of which `bytes` were received
 	 * so far; 0: nothing. NULL: it never does.
 	 */

@@ -3,7 +3,9 @@
 #include "field/errand.h"
 
 #include "base/units.h"
+#include "bridge/clock.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -22,7 +24,7 @@ static void tell(const struct errands *errands, const struct command *command,
 	errands->sink(errands->data, &outcome);
 }
 
-void errand_refuse(const struct errands *errands, const struct command *command,
+static void refuse(const struct errands *errands, const struct command *command,
 		   const char *error)
 {
 	tell(errands, command, OUTCOME_FAILED, error);
@@ -36,34 +38,54 @@ static ssize_t find_point(const struct device_config *config, const char *name)
 	return -1;
 }
 
-struct errand *errand_take(struct errands *errands, struct device *device,
-			   const struct command *command, uint64_t now_us)
+static struct errand *take(struct errands *errands, struct device *device,
+			   const struct command *command)
 {
 	ssize_t index = find_point(device->config, command->point);
 	struct errand **end = &errands->first, *errand;
 
 	if (index < 0) {
-		errand_refuse(errands, command, "there is no such point");
+		refuse(errands, command, "there is no such point");
 		return NULL;
 	}
 	if (!device->config->points[index].writable) {
-		errand_refuse(errands, command, "the point cannot be written");
+		refuse(errands, command, "the point cannot be written");
 		return NULL;
 	}
 	errand = calloc(1, sizeof(*errand));
 	if (!errand) {
-		errand_refuse(errands, command, "memory is short");
+		refuse(errands, command, "memory is short");
 		return NULL;
 	}
 	errand->command = *command;
 	errand->device = device;
 	errand->index = (size_t)index;
 	errand->point = &device->config->points[index];
-	errand->taken_us = now_us;
+	errand->taken_us = clock_monotonic_us();
 	while (*end)
 		end = &(*end)->next;
 	*end = errand;
 	return errand;
+}
+
+int errand_take(struct errands *errands, struct device *devices, size_t count,
+		const struct command *command, const char *closed, struct errand **errand)
+{
+	char error[OUTCOME_ERROR_MAX];
+	size_t i = 0;
+
+	*errand = NULL;
+	while (i < count && strcmp(devices[i].config->name, command->device))
+		i++;
+	if (i == count)
+		return -ENOENT;
+	if (!closed) {
+		*errand = take(errands, &devices[i], command);
+		return 0;
+	}
+	snprintf(error, sizeof(error), "the port is not open%s%s", *closed ? ": " : "", closed);
+	refuse(errands, command, error);
+	return 0;
 }
 
 void errand_tell(const struct errands *errands, struct errand *errand, enum outcome_kind kind,
@@ -108,6 +130,21 @@ void errand_fail(struct errands *errands, struct errand *errand, enum outcome_ki
 void errand_done(struct errands *errands, struct errand *errand)
 {
 	end(errands, errand, OUTCOME_DONE, NULL);
+}
+
+void errand_give_up(struct errands *errands, struct errand *errand, enum outcome_kind of_write,
+		    const char *why)
+{
+	char error[OUTCOME_ERROR_MAX];
+
+	if (errand->stage == ERRAND_WRITES) {
+		errand_fail(errands, errand, of_write, why);
+	} else if (errand->stage == ERRAND_VERIFIES) {
+		snprintf(error, sizeof(error), "it is written, and was not read back: %s", why);
+		errand_fail(errands, errand, OUTCOME_UNCERTAIN, error);
+	} else {
+		errand_fail(errands, errand, OUTCOME_FAILED, why);
+	}
 }
 
 void errand_part(struct errand *errand)

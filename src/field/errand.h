@@ -44,13 +44,14 @@ struct errands {
 	void *data;
 };
 
-/* Takes a command for the device. NULL where that can't be: its outcome is told at once. */
-struct errand *errand_take(struct errands *errands, struct device *device,
-			   const struct command *command, uint64_t now_us);
-
-/* Tells at once why a command is not taken. */
-void errand_refuse(const struct errands *errands, const struct command *command,
-		   const char *error);
+/*
+ * Takes a command for one of these devices, whose port is not open for this reason (NULL: it
+ * is). 0: *errand is in hand, or NULL where it could not be taken, which is told at once;
+ * -ENOENT: there is no such device.
+ */
+int errand_take(struct errands *errands, struct device *devices, size_t count,
+		const struct command *command, const char *closed,
+		struct errand **errand) _must_check_;
 
 /* Tells that it failed or is uncertain without ending it; once. */
 void errand_tell(const struct errands *errands, struct errand *errand, enum outcome_kind kind,
@@ -63,6 +64,13 @@ void errand_tell(const struct errands *errands, struct errand *errand, enum outc
 void errand_fail(struct errands *errands, struct errand *errand, enum outcome_kind kind,
 		 const char *error);
 void errand_done(struct errands *errands, struct errand *errand);
+
+/*
+ * It can't be gone on with: what is not written has failed, and is `of_write` where the write
+ * itself is out; what was to be read back is uncertain. Not of pulses that are set.
+ */
+void errand_give_up(struct errands *errands, struct errand *errand, enum outcome_kind of_write,
+		    const char *why);
 
 /* Moves those that `errand` is written with back into the list, right behind it. */
 void errand_part(struct errand *errand);

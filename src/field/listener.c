@@ -35,7 +35,9 @@ static struct log_subject subject(const struct listener *listener)
 
 void listener_wake_at(struct listener *listener, uint64_t time_us)
 {
-	sd_event_source_set_time(listener->timer, time_us);
+	uint64_t say_us = say_wake_us(listener);
+
+	sd_event_source_set_time(listener->timer, time_us < say_us ? time_us : say_us);
 	sd_event_source_set_enabled(listener->timer, SD_EVENT_ONESHOT);
 }
 
@@ -43,6 +45,8 @@ void listener_wake_at(struct listener *listener, uint64_t time_us)
 
 void listener_close(struct listener *listener, const char *why)
 {
+	char error[OUTCOME_ERROR_MAX];
+
 	listener->port_source = sd_event_source_disable_unref(listener->port_source);
 	turn_free(listener->turn);
 	listener->turn = NULL;
@@ -50,6 +54,8 @@ void listener_close(struct listener *listener, const char *why)
 	listener->port = NULL;
 	listener->state = LISTENER_CLOSED;
 	listener->lost++;
+	snprintf(error, sizeof(error), "the port was lost: %s", why);
+	say_give_up(listener, error);
 	opener_lost(listener->opener, why);
 }
 
@@ -75,6 +81,23 @@ static void on_open(void *data, struct port *port)
 		listener->devices[i].set_up = false;
 	listener->state = listener->asked ? LISTENER_IDLE : LISTENER_LISTENING;
 	step(listener);
+}
+
+bool listener_send(struct listener *listener, size_t n)
+{
+	const struct bus_config *config = listener->config;
+	int r = turn_send(listener->turn, listener->frame, n, &listener->end_us);
+
+	if (r < 0) {
+		listener_close(listener, strerror(-r));
+		return false;
+	}
+	listener->echo_length = config->echo ? n : 0;
+	listener->deadline_us = listener->end_us + config->timeout_us;
+	/* An echo is counted as it comes. */
+	if (!config->echo)
+		load_add(&listener->load, config, n, clock_monotonic_us());
+	return true;
 }
 
 /* --- what is published --- */
@@ -162,6 +185,7 @@ static void take_pending(struct listener *listener, bool cut)
 		}
 		device_is_heard(listener, now_us);
 		collect(listener, count, now_us);
+		say_read(listener, listener->speech.readings, count);
 	}
 }
 
@@ -186,6 +210,7 @@ static void take_received(struct listener *listener)
 static void receive(struct listener *listener)
 {
 	ssize_t n = speech_receive(&listener->speech, listener->port);
+	bool telling = listener->state == LISTENER_TELLING;
 
 	if (n < 0) {
 		listener_close(listener, n == -EIO ? "the port is gone" : strerror((int)-n));
@@ -194,12 +219,13 @@ static void receive(struct listener *listener)
 	if (n == 0)
 		return;
 	listener->received_us = clock_monotonic_us();
+	say_heard(listener, listener->speech.bytes + listener->speech.length - n, (size_t)n);
 	load_add(&listener->load, listener->config, (size_t)n, listener->received_us);
 	if (listener->state == LISTENER_QUIET)
 		listener->deadline_us = listener->received_us + listener->config->timeout_us;
 	/* Where nobody was asked, nobody is listened to. */
 	if (listener->state == LISTENER_QUIET || listener->state == LISTENER_IDLE ||
-	    listener->state == LISTENER_SETTING_UP)
+	    listener->state == LISTENER_SETTING_UP || telling)
 		speech_clear(&listener->speech);
 	else
 		take_received(listener);
@@ -258,14 +284,14 @@ static void step_listening(struct listener *listener)
 		wake_us = listener->received_us + CUT_US;
 	if (device->reading_count && wake_us > listener->received_us + PAUSE_US)
 		wake_us = listener->received_us + PAUSE_US;
-	if (wake_us != UINT64_MAX)
-		listener_wake_at(listener, wake_us);
+	listener_wake_at(listener, wake_us);
 }
 
 /* Whether something is on its way whose end is worth waiting for. */
 static bool is_spoken(const struct listener *listener)
 {
 	return listener->state == LISTENER_WAITING || listener->state == LISTENER_QUIET ||
+	       say_is_under_way(listener) ||
 	       (listener->state == LISTENER_LISTENING && listener->speech.length &&
 		clock_monotonic_us() < listener->leave_us);
 }
@@ -275,6 +301,7 @@ static void leave(struct listener *listener)
 	bus_left *left = listener->left;
 
 	listener_publish(listener, clock_monotonic_us());
+	say_give_up(listener, "its bus is ending");
 	listener->left = NULL;
 	if (left)
 		left(listener->left_data);
@@ -286,6 +313,7 @@ static void step(struct listener *listener)
 	enum listener_state before;
 
 	do {
+		say_step(listener);
 		before = listener->state;
 		if (listener->leaving && !is_spoken(listener)) {
 			leave(listener);
@@ -314,6 +342,27 @@ static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t time_us,
 		receive(listener);
 	step(listener);
 	return 0;
+}
+
+/* --- commands --- */
+
+static void tell_nobody(_unused_ void *data, _unused_ const struct outcome *outcome)
+{
+}
+
+void listener_tell_outcomes(struct listener *listener, outcome_sink *sink, void *data)
+{
+	listener->say.errands.sink = sink;
+	listener->say.errands.data = data;
+}
+
+int listener_command(struct listener *listener, const struct command *command)
+{
+	int r = say_take(listener, command);
+
+	if (r == 0 && listener->port)
+		step(listener);
+	return r;
 }
 
 /* --- what is told of it --- */
@@ -381,6 +430,7 @@ int listener_new(sd_event *loop, const struct bus_config *config, const struct c
 	listener->sink_data = data;
 	listener->asked = config->devices[0].map->framing.request.count > 0;
 	listener->heard_us = now_us;
+	listener->say.errands.sink = tell_nobody;
 	load_init(&listener->load, now_us);
 	listener->devices = calloc(config->device_count, sizeof(*listener->devices));
 	if (!listener->devices)
@@ -409,6 +459,7 @@ void listener_free(struct listener *listener)
 {
 	if (!listener)
 		return;
+	say_give_up(listener, "the gateway is stopping");
 	sd_event_source_disable_unref(listener->port_source);
 	sd_event_source_disable_unref(listener->timer);
 	bulletin_free(listener->bulletin);

@@ -22,6 +22,10 @@ DEFINE_CLEANUP(struct listener *, listener_free)
 /* As of a bus. What is being said is heard to its end, where that comes soon. */
 void listener_leave(struct listener *listener, bus_left *left, void *data);
 
+/* As of a bus; a command is said between two requests, or at any time to who speaks unasked. */
+void listener_tell_outcomes(struct listener *listener, outcome_sink *sink, void *data);
+int listener_command(struct listener *listener, const struct command *command) _must_check_;
+
 /* As of a bus; answers are units with at least one value. */
 struct bus_stats listener_stats(const struct listener *listener);
 const struct device *listener_devices(const struct listener *listener);

@@ -6,6 +6,7 @@
 #include "field/load.h"
 #include "field/opener.h"
 #include "field/port.h"
+#include "field/say.h"
 #include "field/speech.h"
 #include "field/turn.h"
 
@@ -21,6 +22,7 @@ enum listener_state {
 	LISTENER_LISTENING,
 	LISTENER_IDLE,
 	LISTENER_SETTING_UP,
+	LISTENER_TELLING, /* a command, whose reply is waited for */
 	LISTENER_WAITING,
 	LISTENER_QUIET,
 };
@@ -53,6 +55,8 @@ struct listener {
 	bool begun;            /* the answer to the request */
 	uint64_t deadline_us;
 
+	struct say say; /* commands */
+
 	bool leaving;      /* nothing more is asked */
 	uint64_t leave_us; /* what is said unasked is not listened to any longer */
 	bus_left *left;    /* NULL: nobody is to be told */
@@ -62,7 +66,10 @@ struct listener {
 /* --- listener.c --- */
 
 void listener_close(struct listener *listener, const char *why);
+/* Sets the timer to then, or to when there is something to be done for a command. */
 void listener_wake_at(struct listener *listener, uint64_t time_us);
+/* Sends so many bytes of .frame; false: the port was lost over it. */
+bool listener_send(struct listener *listener, size_t n);
 /* What was read of the device since the last message, if anything. */
 void listener_publish(struct listener *listener, uint64_t now_us);
 /* The device has become offline: says why, and tells so. */

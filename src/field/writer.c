@@ -198,39 +198,21 @@ struct device *writer_ask(struct writer *writer, uint64_t now_us, const struct r
 /* --- commands come, and the port goes --- */
 
 /* From here on its value is known to fit. */
-static void take(struct writer *writer, struct device *device, const struct command *command,
-		 uint64_t now_us)
+int writer_take(struct writer *writer, const struct command *command, const char *closed)
 {
-	struct errand *errand = errand_take(&writer->errands, device, command, now_us);
+	struct errand *errand;
 	struct written written;
+	int r = errand_take(&writer->errands, writer->devices, writer->config->device_count,
+			    command, closed, &errand);
 
 	if (!errand)
-		return;
+		return r;
 	written = (struct written){errand->point, command->value};
-	if (write_plan_one(&written, device->config->address, &errand->request, errand->data) < 0)
+	if (write_plan_one(&written, errand->device->config->address, &errand->request,
+			   errand->data) < 0)
 		errand_fail(&writer->errands, errand, OUTCOME_FAILED,
 			    "the point can't hold the value");
-}
-
-int writer_take(struct writer *writer, const struct command *command, const char *closed,
-		uint64_t now_us)
-{
-	char error[OUTCOME_ERROR_MAX];
-
-	for (size_t i = 0; i < writer->config->device_count; i++) {
-		struct device *device = &writer->devices[i];
-
-		if (strcmp(device->config->name, command->device))
-			continue;
-		snprintf(error, sizeof(error), "the port is not open%s%s",
-			 closed && *closed ? ": " : "", closed ? closed : "");
-		if (closed)
-			errand_refuse(&writer->errands, command, error);
-		else
-			take(writer, device, command, now_us);
-		return 0;
-	}
-	return -ENOENT;
+	return 0;
 }
 
 /* All that is in hand is given up; what is set is cleared when the port is back. */
@@ -242,7 +224,7 @@ static void abandon(struct writer *writer, const char *why, uint64_t now_us)
 	for (struct errand *errand = writer->errands.first; errand; errand = next) {
 		next = errand->next;
 		/* What was only read for it has not been written. */
-		errand_give_up(writer, errand, errand->attempts ? OUTCOME_UNCERTAIN : OUTCOME_FAILED, why,
+		writer_give_up(writer, errand, errand->attempts ? OUTCOME_UNCERTAIN : OUTCOME_FAILED, why,
 			now_us);
 	}
 }

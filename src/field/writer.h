@@ -21,8 +21,8 @@ void writer_tell(struct writer *writer, outcome_sink *sink, void *data);
  * Takes a command for one of the devices; `closed` is why the port is not open, NULL where it
  * is. 0: its outcome will be told, perhaps from in here; -ENOENT: there is no such device.
  */
-int writer_take(struct writer *writer, const struct command *command, const char *closed,
-		uint64_t now_us) _must_check_;
+int writer_take(struct writer *writer, const struct command *command,
+		const char *closed) _must_check_;
 
 /* How urgent the next request is. */
 enum writer_urgency {

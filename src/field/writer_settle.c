@@ -39,28 +39,13 @@ static void stay_set(struct writer *writer, struct errand *errand, const char *w
 	errand->not_before_us = now_us + (wait_us < CLEAR_MOST_US ? wait_us : CLEAR_MOST_US);
 }
 
-void errand_give_up(struct writer *writer, struct errand *errand, enum outcome_kind of_write,
+void writer_give_up(struct writer *writer, struct errand *errand, enum outcome_kind of_write,
 		    const char *why, uint64_t now_us)
 {
-	char error[OUTCOME_ERROR_MAX];
-
-	switch (errand->stage) {
-	case ERRAND_WRITES:
-		errand_fail(&writer->errands, errand, of_write, why);
-		return;
-	case ERRAND_VERIFIES:
-		snprintf(error, sizeof(error), "it is written, and was not read back: %s", why);
-		errand_fail(&writer->errands, errand, OUTCOME_UNCERTAIN, error);
-		return;
-	case ERRAND_IS_SET:
-	case ERRAND_CLEARS:
+	if (errand->stage == ERRAND_IS_SET || errand->stage == ERRAND_CLEARS)
 		stay_set(writer, errand, why, now_us);
-		return;
-	case ERRAND_WAITS:
-	case ERRAND_READS:
-		errand_fail(&writer->errands, errand, OUTCOME_FAILED, why);
-		return;
-	}
+	else
+		errand_give_up(&writer->errands, errand, of_write, why);
 }
 
 /* What is owed must meet no other request. */
@@ -95,7 +80,7 @@ static void attempt_failed(struct writer *writer, struct errand *errand,
 		return;
 	}
 	await_owed(errand, outcome->now_us, time_us, errand->vain_us);
-	errand_give_up(writer, errand, OUTCOME_UNCERTAIN, wire_trouble(outcome, writer->config, why),
+	writer_give_up(writer, errand, OUTCOME_UNCERTAIN, wire_trouble(outcome, writer->config, why),
 		outcome->now_us);
 }
 
@@ -229,10 +214,10 @@ static void excepted(struct writer *writer, struct errand *errand,
 	case EXCEPTION_FAILURE:
 	case EXCEPTION_ACKNOWLEDGE:
 	case EXCEPTION_TARGET:
-		errand_give_up(writer, errand, OUTCOME_UNCERTAIN, name, outcome->now_us);
+		writer_give_up(writer, errand, OUTCOME_UNCERTAIN, name, outcome->now_us);
 		return;
 	default:
-		errand_give_up(writer, errand, OUTCOME_FAILED, name, outcome->now_us);
+		writer_give_up(writer, errand, OUTCOME_FAILED, name, outcome->now_us);
 		return;
 	}
 }

@@ -18,9 +18,6 @@ void errand_enter(struct errand *errand, enum errand_stage stage);
 /* The request that writes it and its mates; where it is read first, `data` is what was read. */
 void errand_plan_writing(struct errand *errand);
 
-/*
- * It can't be gone on with: what is not written has failed, a write is `of_write`, and what was
- * set and not cleared stays in hand.
- */
-void errand_give_up(struct writer *writer, struct errand *errand, enum outcome_kind of_write,
+/* As errand_give_up(); but what was set and not cleared stays in hand. */
+void writer_give_up(struct writer *writer, struct errand *errand, enum outcome_kind of_write,
 		    const char *why, uint64_t now_us);
