@@ -236,6 +236,23 @@ static void what_leaves_the_configuration_is_taken_back(void **state)
 	check_broker(0);
 }
 
+static void a_reload_tells_and_takes_back(void **state)
+{
+	(void)state;
+	start(settings);
+	wait_for(hears, ENTITIES);
+	read_on();
+	configure_devices(3);
+	kill(stage.gateway, SIGHUP);
+	wait_for(hears, 1 + 3 * POINTS);
+	read_on();
+	assert_int_equal(ears.messages, ENTITIES + (STAGE_DEVICES - 3) * POINTS);
+	configure_devices(4);
+	kill(stage.gateway, SIGHUP);
+	wait_for(hears, 1 + 4 * POINTS);
+	check_broker(1 + 4 * POINTS);
+}
+
 /* Also while nobody hears it. */
 static void it_waits_for_the_link(void **state)
 {
@@ -345,6 +362,7 @@ int main(void)
 		test(all_is_told_and_retained),
 		test(a_restart_tells_nothing_again),
 		test(what_leaves_the_configuration_is_taken_back),
+		test(a_reload_tells_and_takes_back),
 		test(it_waits_for_the_link),
 		test(a_broker_that_lost_all_is_told_again),
 		test(a_birth_has_all_told_again),
