@@ -51,6 +51,7 @@ struct fixture {
 	struct bus *bus;
 	struct seen seen[DEVICES];
 	unsigned wrong; /* values that are not what their register holds */
+	bool has_left;
 	char status[2048]; /* as last published */
 };
 
@@ -388,6 +389,73 @@ static void test_very_late_answers_are_not_mistaken(void **state)
 	assert_int_equal(f->wrong, 0);
 }
 
+static void note_left(void *data)
+{
+	((struct fixture *)data)->has_left = true;
+}
+
+static bool has_left(const struct fixture *f)
+{
+	return f->has_left;
+}
+
+/* Who has the port next is not given the answer to what another one asked, as in a reload. */
+static void test_a_bus_that_leaves_leaves_no_answer_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	add_fault_to_each(f, "late=120ms");
+	for (unsigned round = 0; round < 60; round++) {
+		uint64_t end_us = clock_monotonic_us() + (300 + round * 7) * USEC_PER_MSEC;
+
+		start(f);
+		while (clock_monotonic_us() < end_us)
+			fake_time_run(f->loop, end_us);
+		f->has_left = false;
+		bus_leave(f->bus, note_left, f);
+		run_until(f, has_left);
+		bus_free(f->bus);
+		f->bus = NULL;
+	}
+	assert_true(f->seen[0].readings[0] >= ENOUGH);
+	assert_int_equal(f->wrong, 0);
+}
+
+/* What the poll has read so far is published, and nothing is asked any more. */
+static void test_a_bus_that_leaves_publishes_what_it_has(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t requests;
+
+	start(f);
+	while (!bus_stats(f->bus).counters.answers)
+		fake_time_run(f->loop, clock_monotonic_us() + PATIENCE_US);
+	assert_int_equal(f->seen[0].readings[0], 0);
+	bus_leave(f->bus, note_left, f);
+	run_until(f, has_left);
+	/* One was answered, and the next one was out. */
+	requests = bus_stats(f->bus).counters.requests;
+	assert_int_equal(requests, 2);
+	assert_int_equal(f->seen[0].readings[0] + f->seen[0].readings[1] +
+			 f->seen[1].readings[0], 2);
+	for (uint64_t end_us = clock_monotonic_us() + USEC_PER_SEC;
+	     clock_monotonic_us() < end_us;)
+		fake_time_run(f->loop, end_us);
+	assert_int_equal(bus_stats(f->bus).counters.requests, requests);
+	assert_int_equal(f->wrong, 0);
+}
+
+/* A port that is not there is not waited for. */
+static void test_a_bus_without_a_port_leaves_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	f->config.port = "/dev/postbus-none";
+	start(f);
+	bus_leave(f->bus, note_left, f);
+	assert_true(f->has_left);
+}
+
 static void test_busy_device_is_asked_later(void **state)
 {
 	struct fixture *f = *state;
@@ -569,6 +637,9 @@ int main(void)
 		TEST(test_late_answers_are_not_mistaken),
 		TEST(test_answers_of_any_lateness_are_not_mistaken),
 		TEST(test_very_late_answers_are_not_mistaken),
+		TEST(test_a_bus_that_leaves_leaves_no_answer_behind),
+		TEST(test_a_bus_that_leaves_publishes_what_it_has),
+		TEST(test_a_bus_without_a_port_leaves_at_once),
 		TEST(test_busy_device_is_asked_later),
 		TEST(test_ever_busy_device_is_let_alone),
 		TEST(test_gateway_exceptions),

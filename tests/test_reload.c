@@ -12,7 +12,9 @@
 #include "tools/status.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 /* A second bus beside the stage's: the attic, with devices 31 to 34. */
 enum { ATTIC_DEVICES = 4, ATTIC_ADDRESS = 31 };
@@ -535,6 +537,147 @@ static void no_bus_waits_for_a_file(void **state)
 	assert_int_equal(WEXITSTATUS(ended), 0);
 }
 
+/* --- buses that speak by themselves --- */
+
+static void start_speaker(const char *map_name)
+{
+	_cleanup_(faults_freep) struct faults *faults = faults_new();
+	_cleanup_free_ char *link = NULL, *suggestion = NULL;
+	const struct device_map *map;
+
+	simulator_free(attic);
+	assert_true(asprintf(&link, "%s/attic", stage.directory) > 0);
+	assert_int_equal(map_library_get(stage.library, map_name, &map, &suggestion, faults), 0);
+	assert_int_equal(simulator_new(stage.loop, link, 9600,
+				       (struct serial_format){ 8, 'N', 1 }, &attic), 0);
+	assert_int_equal(simulator_add(attic, map, 0), 0);
+}
+
+static void write_speaker(const char *map_name, unsigned every_ms)
+{
+	assert_int_equal(stage_write(&stage, "attic.yaml",
+				     "bus: attic\n"
+				     "port: %s/attic\n"
+				     "baud: 9600\n"
+				     "devices:\n"
+				     "  - {name: speaker, map: %s, every: %ums}\n",
+				     stage.directory, map_name, every_ms), 0);
+}
+
+static unsigned spoken;
+
+static bool has_spoken(struct stage *on, uint64_t times)
+{
+	return on->readings >= times && lines_with("bus attic: ") >= spoken;
+}
+
+/* One that speaks unasked and one that is asked in frames, as well as what is polled. */
+static void listeners_change_too(void **state)
+{
+	static const char *const speakers[] = { "pms5003", "mh-z19" };
+	cJSON *json;
+
+	(void)state;
+	start("qos = 2;");
+	for (unsigned i = 0; i < 12; i++) {
+		const char *map = speakers[i / 2 % 2];
+
+		if (i % 2 == 0)
+			start_speaker(map);
+		write_speaker(map, 500 + i);
+		reload();
+		spoken = 2 + i;
+		wait_for(has_spoken, stage.readings + 20);
+	}
+	assert_int_equal(lines_with("0 new, 1 changed, 0 gone, 1 go on"), 12);
+	assert_int_equal(lines_with("bus simulated: "), 1);
+	json = status();
+	assert_int_equal(devices_of(json, "attic"), 1);
+	cJSON_Delete(json);
+	check_nothing_is_amiss();
+}
+
+/* --- what systemd is told --- */
+
+static int notified = -1;
+static char notices[65536];
+
+static void listen_as_systemd(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", stage.directory);
+	notified = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(bind(notified, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, true), 0);
+}
+
+static int stop_listening(void **state)
+{
+	unsetenv("NOTIFY_SOCKET");
+	close(TAKE_FD(notified));
+	return close_reload(state);
+}
+
+static const char *wanted_of_systemd;
+
+/* Each message stands behind a line of its own. */
+static bool is_notified(_unused_ struct stage *on, _unused_ uint64_t unused)
+{
+	size_t length = strlen(notices);
+	ssize_t n;
+
+	while ((n = recv(notified, notices + length, sizeof(notices) - length - 16, 0)) > 0) {
+		strcpy(notices + length + n, "\n--\n");
+		length += n + 4;
+	}
+	return strstr(notices, wanted_of_systemd);
+}
+
+static void wait_for_notice(const char *words)
+{
+	wanted_of_systemd = words;
+	wait_for(is_notified, 0);
+}
+
+/* As Type=notify-reload wants it; what failed is in the status line until it is mended. */
+static void systemd_is_told(void **state)
+{
+	uint64_t before_us;
+	unsigned long long told_us;
+	const char *begun;
+
+	(void)state;
+	listen_as_systemd();
+	start("");
+	wait_for_notice("READY=1\n");
+	memset(notices, 0, sizeof(notices));
+	before_us = clock_monotonic_us();
+	reload();
+	wait_for_notice("READY=1\nSTATUS=connected to ");
+	begun = strstr(notices, "RELOADING=1\nMONOTONIC_USEC=");
+	assert_non_null(begun);
+	assert_true(begun < strstr(notices, "READY=1"));
+	assert_int_equal(sscanf(begun, "RELOADING=1\nMONOTONIC_USEC=%llu", &told_us), 1);
+	assert_in_range(told_us, before_us, clock_monotonic_us());
+	assert_null(strstr(notices, "failed"));
+
+	memset(notices, 0, sizeof(notices));
+	assert_int_equal(stage_write(&stage, "attic.yaml", "bus: 7/8\n"), 0);
+	reload();
+	wait_for_notice("READY=1\nSTATUS=connected to ");
+	assert_non_null(strstr(notices, "; reload failed: "));
+	assert_non_null(strstr(notices, "attic.yaml:1:"));
+	memset(notices, 0, sizeof(notices));
+	wait_for_notice("; reload failed: "); /* and still is */
+
+	write_attic(1, "1s");
+	reload();
+	memset(notices, 0, sizeof(notices));
+	wait_for_notice("STATUS=");
+	assert_null(strstr(notices, "failed"));
+}
+
 /* In the midst of a reload the gateway ends as it should. */
 static void stops_in_a_reload(void **state)
 {
@@ -573,6 +716,8 @@ int main(void)
 		reload_test(reloads_under_load_lose_nothing),
 		reload_test(a_crash_in_a_reload_loses_nothing),
 		reload_test(no_bus_waits_for_a_file),
+		reload_test(listeners_change_too),
+		cmocka_unit_test_setup_teardown(systemd_is_told, open_reload, stop_listening),
 		reload_test(stops_in_a_reload),
 	};
 
