@@ -26,11 +26,18 @@ static const char members[] =
 	"\"voltage\":230.2,\"current\":1.31,\"power\":301.5,\"apparent_power\":310.2,"
 	"\"power_factor\":0.972,\"frequency\":49.98,\"energy_in\":18231.4,\"energy_out\":0.0,";
 
-static const char *topic_of(const struct publisher *publisher, uint64_t number)
+const char *publisher_topic(const struct publisher *publisher, uint64_t number)
 {
 	if (number == 0)
 		return TOPIC_BEGIN;
 	return number == publisher->count - 1 ? TOPIC_END : "bench/meter-1";
+}
+
+void publisher_payload(char payload[PAYLOAD_SIZE + 1])
+{
+	snprintf(payload, PAYLOAD_SIZE + 1,
+		 "{\"time\":\"2026-11-23T18:52:01.123Z\",\"seq\":1795460721124,%.*s}",
+		 PAYLOAD_SIZE - 56, members);
 }
 
 /* --- the gateway's uplink --- */
@@ -53,7 +60,7 @@ static int append_all(const struct publisher *publisher, struct spool *spool)
 	message.body_length = PAYLOAD_SIZE + 1 - empty.length;
 
 	for (uint64_t i = 0; i < publisher->count && r == 0; i++) {
-		message.topic = topic_of(publisher, i);
+		message.topic = publisher_topic(publisher, i);
 		message.topic_length = strlen(message.topic);
 		r = spool_append(spool, &message);
 		if (r == 0 && (i + 1) % BATCH == 0)
@@ -178,7 +185,7 @@ static void publish_one(struct alone *alone)
 			&properties, MQTT_PROP_CONTENT_TYPE, "application/json");
 	if (!alone->error)
 		alone->error = mosquitto_publish_v5(
-			alone->client, NULL, topic_of(alone->publisher, alone->sent),
+			alone->client, NULL, publisher_topic(alone->publisher, alone->sent),
 			PAYLOAD_SIZE, alone->payload, alone->publisher->qos, false, properties);
 	mosquitto_property_free_all(&properties);
 	alone->sent++;
@@ -213,14 +220,14 @@ static int turn(struct alone *alone)
 {
 	struct pollfd fd = { .fd = mosquitto_socket(alone->client), .events = POLLIN };
 
+	if (alone->connected)
+		refill(alone);
 	if (mosquitto_want_write(alone->client))
 		fd.events |= POLLOUT;
 	if (poll(&fd, 1, 1000) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (fd.revents & (POLLIN | POLLHUP | POLLERR))
 		alone->error = mosquitto_loop_read(alone->client, 1);
-	if (!alone->error && alone->connected)
-		refill(alone);
 	if (!alone->error && mosquitto_want_write(alone->client))
 		alone->error = mosquitto_loop_write(alone->client, 1);
 	if (!alone->error && !fd.revents)
@@ -246,15 +253,13 @@ static int connect_alone(struct alone *alone)
 	return mosquitto_connect(client, "127.0.0.1", publisher->port, PATIENCE_S) ? -EIO : 0;
 }
 
-int publisher_alone(const struct publisher *publisher)
+int publisher_alone(const struct publisher *publisher, _unused_ const char *directory)
 {
 	struct alone alone = { .publisher = publisher };
 	int r;
 
 	signal(SIGTERM, end);
-	snprintf(alone.payload, sizeof(alone.payload),
-		 "{\"time\":\"2026-11-23T18:52:01.123Z\",\"seq\":1795460721124,%.*s}",
-		 PAYLOAD_SIZE - 56, members);
+	publisher_payload(alone.payload);
 	mosquitto_lib_init();
 	r = connect_alone(&alone);
 	/* What is on its way when the end comes is waited for. */

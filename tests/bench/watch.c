@@ -28,6 +28,20 @@ static double cpu_seconds(pid_t pid)
 	return used.tv_sec + used.tv_nsec / 1e9;
 }
 
+static uint64_t peak_bytes(pid_t pid)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	char path[32], line[128];
+	unsigned long long kib;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "VmHWM: %llu kB", &kib) == 1)
+			return kib * 1024;
+	return 0;
+}
+
 static void on_message(_unused_ struct mosquitto *client, void *data,
 		       const struct mosquitto_message *message)
 {
@@ -40,6 +54,7 @@ static void on_message(_unused_ struct mosquitto *client, void *data,
 	} else {
 		watch->end = now;
 		watch->cpu_at_end = cpu_seconds(watch->publisher);
+		watch->memory_at_end = peak_bytes(watch->publisher);
 	}
 }
 

@@ -15,6 +15,7 @@ struct watch {
 	pid_t publisher;
 	double begin, end;               /* 0: not yet */
 	double cpu_at_begin, cpu_at_end; /* seconds */
+	uint64_t memory_at_end;          /* bytes that it had resident, at most */
 };
 
 /* Starts Mosquitto on a free loopback port, and a client of it. 0 or -errno. */
