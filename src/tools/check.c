@@ -131,7 +131,9 @@ static void play_map(const struct device_map *map, struct faults *faults)
 	const struct driver *driver = driver_find(map->driver);
 
 	for (size_t i = 0; i < map->example_count; i++) {
-		if (driver->next)
+		if (map->examples[i].writes)
+			example_play_write(map, &map->examples[i], driver, faults);
+		else if (driver->next)
 			example_play_stream(map, &map->examples[i], driver, faults);
 		else
 			play_example(map, &map->examples[i], driver, faults);

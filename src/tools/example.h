@@ -14,3 +14,10 @@ void example_compare(const struct device_map *map, const struct example_value *e
  */
 void example_play_stream(const struct device_map *map, const struct example *example,
 			 const struct driver *driver, struct faults *faults);
+
+/*
+ * Plays an example of a write: `send` must be what the gateway sends to write the values (of
+ * bits of a register: with them in it), and `receive` must confirm it.
+ */
+void example_play_write(const struct device_map *map, const struct example *example,
+			const struct driver *driver, struct faults *faults);

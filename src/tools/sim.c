@@ -233,7 +233,7 @@ static void print_written(_unused_ void *data, const struct sim_written *written
 	number_print(&written->value, &text);
 	printf("%s.%03ldZ %s@%u %s %s", when, now.tv_nsec / 1000000, written->map->name,
 	       written->address, written->point->name, buffer);
-	if (written->point->type == TYPE_BOOL)
+	if (written->on_count)
 		printf(" (on %u times)", written->on_count);
 	putchar('\n');
 	fflush(stdout);

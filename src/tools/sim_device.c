@@ -10,6 +10,18 @@
 
 enum { MARGIN = STRING_MAX_LENGTH / 2 }; /* registers of the longest point */
 
+/* The first example from this one on, and then from the beginning, that it may say. */
+static size_t said_example(const struct device_map *map, size_t from)
+{
+	for (size_t i = 0; i < map->example_count; i++) {
+		size_t example = (from + i) % map->example_count;
+
+		if (!map->examples[example].writes)
+			return example;
+	}
+	return map->example_count;
+}
+
 int sim_device_init(struct sim_device *device, const struct device_map *map, uint8_t address)
 {
 	*device = (struct sim_device){
@@ -181,12 +193,12 @@ bool sim_device_is_possible(const struct device_map *map)
 {
 	const struct driver *driver = driver_find(map->driver);
 
-	return driver->serve || map->example_count;
+	return driver->serve || said_example(map, 0) < map->example_count;
 }
 
 int sim_device_pin_example(struct sim_device *device, size_t example)
 {
-	if (example >= device->map->example_count)
+	if (example >= device->map->example_count || device->map->examples[example].writes)
 		return -ENOENT;
 	device->example = example;
 	device->pinned = true;
@@ -198,8 +210,8 @@ struct saying sim_device_say(struct sim_device *device)
 	const struct example *example = &device->map->examples[device->example];
 
 	if (!device->pinned)
-		device->example = (device->example + 1) % device->map->example_count;
-	return (struct saying){example->receive, example->receive_length};
+		device->example = said_example(device->map, device->example + 1);
+	return (struct saying){example->receive, example->receive_length, NULL, NULL};
 }
 
 /* A meter that waits to be acknowledged has named itself, in its first line, and no more. */
@@ -211,7 +223,7 @@ static struct saying begin_answer(struct sim_device *device)
 	if (!device->map->framing.acknowledge.count || !end)
 		return sim_device_say(device);
 	device->begun = (size_t)(end + 1 - example->receive);
-	return (struct saying){example->receive, device->begun};
+	return (struct saying){example->receive, device->begun, NULL, NULL};
 }
 
 static struct saying go_on(struct sim_device *device)
@@ -252,6 +264,31 @@ static enum serve_status hear_setup(struct sim_device *device, const uint8_t *by
 	return status;
 }
 
+/* A command of the map's examples, to which it says what it says there. */
+static enum serve_status hear_command(const struct sim_device *device, const uint8_t *bytes,
+				      size_t n, size_t *used, struct saying *saying)
+{
+	enum serve_status found = SERVE_REFUSED;
+
+	for (size_t i = 0; i < device->map->example_count; i++) {
+		const struct example *example = &device->map->examples[i];
+		enum serve_status status;
+
+		if (!example->writes)
+			continue;
+		status = match(bytes, n, example->send, example->send_length);
+		if (status == SERVE_REQUEST) {
+			*used = example->send_length;
+			*saying = (struct saying){example->receive, example->receive_length,
+						  example, device};
+			return status;
+		}
+		if (status == SERVE_MORE)
+			found = status;
+	}
+	return found;
+}
+
 enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *bytes, size_t n,
 				  size_t *used, struct saying *saying)
 {
@@ -262,6 +299,11 @@ enum serve_status sim_device_hear(struct sim_device *device, const uint8_t *byte
 
 	if (setup == SERVE_REQUEST)
 		return setup;
+	status = hear_command(device, bytes, n, used, saying);
+	if (status == SERVE_REQUEST)
+		return status;
+	if (status == SERVE_MORE)
+		setup = status;
 	if (device->begun) {
 		*used = driver->acknowledge(device->map, example->receive, device->begun,
 					    frame);

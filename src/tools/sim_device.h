@@ -35,6 +35,9 @@ struct sim_device {
 struct saying {
 	const uint8_t *bytes;
 	size_t length;
+	/* the example whose command it answers, and the device that it is for; or NULL */
+	const struct example *written;
+	const struct sim_device *device;
 };
 
 /* Whether a device of this map can be simulated: one that speaks in units needs examples. */

@@ -229,6 +229,22 @@ static enum serve_status serve_stream(struct simulator *s, size_t *used, struct 
 	return found;
 }
 
+static void tell_written(const struct simulator *s, const struct saying *saying)
+{
+	for (size_t i = 0; s->written && saying->written && i < saying->written->value_count; i++) {
+		const struct example_value *value = &saying->written->values[i];
+		struct sim_written written = {
+			.map = saying->device->map,
+			.address = saying->device->address,
+			.point = &saying->device->map->points[value->point],
+			.value.kind = VALUE_TEXT,
+		};
+
+		snprintf(written.value.text, sizeof(written.value.text), "%s", value->text);
+		s->written(s->written_data, &written);
+	}
+}
+
 static void take_stream(struct simulator *s)
 {
 	while (s->in_length > 0) {
@@ -240,6 +256,7 @@ static void take_stream(struct simulator *s)
 			return;
 		if (status == SERVE_REQUEST) {
 			s->stats.requests++;
+			tell_written(s, &saying);
 			if (saying.length)
 				say(s, saying,
 				    later(s->in_begin_us + characters_us(s, used),
