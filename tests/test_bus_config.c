@@ -548,6 +548,62 @@ static void test_check_map(void **state)
 		"m.yaml:11:5: the example needs `send:`, the request that it answers\n");
 }
 
+/* What an example says is written has to be what the gateway sends, and be confirmed. */
+static void test_check_written(void **state)
+{
+	struct place *place = *state;
+	_cleanup_free_ char *text = NULL;
+
+	write_file(place, "m.yaml",
+		   "map: m\ndriver: modbus\nbatch: {registers: 4}\npoints:\n"
+		   "  relay: {addr: 0, table: coil, write: {}}\n"
+		   "  a: {addr: 1, scale: 0.1, write: {max: 50}}\n"
+		   "  b: {addr: 2, write: {}}\n"
+		   "  part: {addr: 4, bits: 4..6, write: {}}\n"
+		   "examples:\n"
+		   "  - {send: '01 05 00 00 FF 00 8C 3A', receive: '01 05 00 00 FF 00 8C 3A', write: {relay: on}}\n"
+		   "  - {send: '01 06 00 01 00 D7 98 54', receive: '01 06 00 01 00 D7 98 54', write: {a: 21.5}}\n"
+		   "  - {send: '01 06 00 01 00 D7 98 54', receive: '01 06 00 01 00 D7 98 54', write: {a: 22}}\n"
+		   "  - {send: '01 05 00 00 FF 00 8C 3A', receive: '01 85 02 C3 51', write: {relay: on}}\n"
+		   "  - {send: '01 01 00 00 00 01 FD CA', receive: '01 01 01 01 90 48', write: {relay: on}}\n"
+		   "  - {send: '01 05 00 00 FF 00 8C 3A', receive: '01 05 00 00 FF 00 8C 3A', write: {a: 51}}\n"
+		   "  - {send: '01 06 00 04 80 53 E9 F6', receive: '01 06 00 04 80 53 E9 F6', write: {part: 5}}\n"
+		   "  - {send: '01 06 00 04 80 53 E9 F6', receive: '01 06 00 04 80 53 E9 F6', write: {part: 4}}\n");
+	assert_int_equal(check(place, "m.yaml", &text), 1);
+	assert_string_equal(
+		text,
+		"map m: 4 points, 8 examples\n"
+		"m.yaml:12:5: send is not what writes that, which is 01 06 00 01 00 DC D9 93\n"
+		"m.yaml:13:5: receive does not confirm what send writes\n"
+		"m.yaml:14:5: send is not a whole request that writes: length, function or "
+		"checksum is wrong\n"
+		"m.yaml:15:86: 51 is more than 50, the most that a takes\n"
+		"m.yaml:17:5: send does not write these bits\n");
+}
+
+static void test_check_phrases(void **state)
+{
+	struct place *place = *state;
+	_cleanup_free_ char *text = NULL;
+
+	write_file(place, "m.yaml",
+		   "map: m\ndriver: text\npoints:\n"
+		   "  a: {field: 1, write: {command: \"A={value}\\n\", reply: '^OK'}}\n"
+		   "  b: {field: 2, write: {command: \"B={value}\\n\"}}\n"
+		   "examples:\n"
+		   "  - {receive: \"1,2\\n\", points: {a: 1, b: 2}}\n"
+		   "  - {send: \"A=5\\n\", receive: \"OK\\n\", write: {a: 5}}\n"
+		   "  - {send: \"B=5\\n\", write: {b: 5}}\n"
+		   "  - {send: \"A=5\\n\", receive: \"NO\\n\", write: {a: 5}}\n"
+		   "  - {send: \"B=6\\n\", write: {b: 5}}\n"
+		   "  - {send: \"A=5\\n\", write: {a: 5, b: 5}}\n");
+	assert_int_equal(check(place, "m.yaml", &text), 1);
+	assert_string_equal(text, "map m: 2 points, 6 examples\n"
+				  "m.yaml:10:5: receive is not what the point's `reply:` knows\n"
+				  "m.yaml:11:5: send is not what writes that, which is 42 3D 35 0A\n"
+				  "m.yaml:12:5: one point is written at a time\n");
+}
+
 /* A float may be one step off what the document says, not two. */
 static void test_check_float(void **state)
 {
@@ -613,6 +669,8 @@ int main(void)
 		TEST(test_check_config),
 		TEST(test_check_map),
 		TEST(test_check_float),
+		TEST(test_check_written),
+		TEST(test_check_phrases),
 		TEST(test_check_shipped),
 		TEST(test_check_usage),
 	};

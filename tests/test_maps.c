@@ -369,6 +369,8 @@ static void add_examples(struct fixture *f, const struct device_map *map)
 		const struct example *example = &map->examples[i];
 		struct rig *rig;
 
+		if (example->writes)
+			continue; /* `postbus check` plays them */
 		if (f->rig_count == RIGS_MAX)
 			run_rigs(f);
 		rig = add_rig(f, map);
