@@ -304,6 +304,9 @@ static void test_payloads(_unused_ void **state)
 			    "{\"time\":1795459921123,\"seq\":18231,"
 			    "\"voltage\":230.2,\"current\":1.31}");
 	assert_string_equal(payload(FORM_BARE, "230.2", time_ms), "230.2");
+	/* Behind what goes with it. */
+	assert_string_equal(payload(FORM_REPLY, "\x03" "c-7{\"ok\":true}", time_ms),
+			    "{\"ok\":true}");
 	assert_string_equal(payload(FORM_ISO_TIME, "", 0),
 			    "{\"time\":\"1970-01-01T00:00:00.000Z\",\"seq\":18231}");
 	assert_string_equal(payload(FORM_ISO_TIME, "", -1),

@@ -45,6 +45,14 @@ static void add_words(struct text *text, const char *words)
 	text_add(text, words, strlen(words));
 }
 
+const uint8_t *message_correlation(const struct message *message, size_t *length)
+{
+	const uint8_t *body = (const uint8_t *)message->body;
+
+	*length = message->form == FORM_REPLY ? body[0] : 0;
+	return *length ? body + 1 : NULL;
+}
+
 void message_payload(const struct message *message, struct text *text)
 {
 	static const char *const marks[] = {
@@ -55,6 +63,13 @@ void message_payload(const struct message *message, struct text *text)
 
 	if (message->form == FORM_BARE) {
 		text_add(text, message->body, message->body_length);
+		return;
+	}
+	if (message->form == FORM_REPLY) {
+		size_t length;
+
+		message_correlation(message, &length);
+		text_add(text, message->body + 1 + length, message->body_length - 1 - length);
 		return;
 	}
 	add_words(text, "{\"time\":");

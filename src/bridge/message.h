@@ -5,6 +5,7 @@
 #include "bridge/number.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* How the payload is made of the body when the message is first sent. */
@@ -12,6 +13,7 @@ enum message_form {
 	FORM_BARE,        /* the body as it is */
 	FORM_ISO_TIME,    /* {"time":"2026-11-23T18:52:01.123Z","seq":N,BODY} */
 	FORM_EPOCH_MS,    /* {"time":1795460721123,"seq":N,BODY} */
+	FORM_REPLY,       /* behind MQTT 5's correlation data, and its length before it (1) */
 };
 
 enum {
@@ -49,6 +51,12 @@ struct message {
 	const char *body; /* not owned; members of a JSON object, or a bare payload */
 	uint32_t body_length;
 };
+
+/*
+ * Of a reply the correlation data, and its length; NULL where there is none. message_decode()
+ * sees to it that the body has all of it.
+ */
+const uint8_t *message_correlation(const struct message *message, size_t *length);
 
 /* Appends the payload as it goes to the broker. */
 void message_payload(const struct message *message, struct text *text);

@@ -159,13 +159,13 @@ const char *device_map_suggest(const struct device_map *map, const char *name)
 
 const struct device_map *device_map_share(const struct device_map *map)
 {
-	((struct device_map *)map)->users++;
+	atomic_fetch_add(&((struct device_map *)map)->users, 1);
 	return map;
 }
 
 void device_map_free(struct device_map *map)
 {
-	if (!map || --map->users > 0)
+	if (!map || atomic_fetch_sub(&map->users, 1) > 1)
 		return;
 	for (size_t i = 0; i < map->example_count; i++) {
 		struct example *example = &map->examples[i];
@@ -594,7 +594,7 @@ static int make_map(int loaded, struct yaml_document *document,
 
 	if (!made)
 		return -ENOMEM;
-	made->users = 1;
+	atomic_init(&made->users, 1);
 	if (!document)
 		return loaded;
 	schema.file = document->file;

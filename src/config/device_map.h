@@ -6,6 +6,7 @@
 #include "config/locator.h"
 #include "config/yaml.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -147,7 +148,7 @@ struct identity {
 };
 
 struct device_map {
-	unsigned users;
+	atomic_uint users;
 	uint64_t digest; /* of all that it says (yaml.h) */
 	char *name, *file;
 	unsigned version;
@@ -187,8 +188,7 @@ int device_map_parse(const char *name, const char *text, size_t size,
 		     struct faults *faults) _must_check_;
 
 /*
- * One more who has the map; the last one's device_map_free() frees it. They are of one thread,
- * or of one after the other.
+ * One more who has the map, of whatever thread; the last one's device_map_free() frees it.
  */
 const struct device_map *device_map_share(const struct device_map *map);
 void device_map_free(struct device_map *map);

@@ -129,9 +129,12 @@ int message_decode(const struct record *record, struct message *message,
 	};
 	if (message->topic_length == 0 || message->topic_length > TOPIC_MAX ||
 	    fixed + message->topic_length > record->length || message->qos > 2 ||
-	    message->form > FORM_EPOCH_MS || !is_wall_time(message->wall_ms))
+	    message->form > FORM_REPLY || !is_wall_time(message->wall_ms))
 		return -EBADMSG;
 	message->body = message->topic + message->topic_length;
 	message->body_length = record->length - fixed - message->topic_length;
+	if (message->form == FORM_REPLY &&
+	    (!message->body_length || (uint8_t)message->body[0] >= message->body_length))
+		return -EBADMSG;
 	return message->body_length > BODY_MAX ? -EBADMSG : 0;
 }

@@ -42,6 +42,8 @@ static mosquitto_property *message_properties(const struct session *session,
 	mosquitto_property *properties = NULL;
 	char digits[24];
 	struct text text = { .data = digits, .size = sizeof(digits) };
+	const uint8_t *correlation;
+	size_t length;
 
 	if (!session->conf->broker.mqtt5)
 		return NULL;
@@ -51,6 +53,10 @@ static mosquitto_property *message_properties(const struct session *session,
 	if (message->form != FORM_BARE)
 		(void)!mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE,
 						     "application/json");
+	correlation = message_correlation(message, &length);
+	if (correlation)
+		(void)!mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA,
+						     correlation, length);
 	/* States, which stay until the next one, are retained where readings are not. */
 	if (expiry_us && (!message->retain || session->conf->publish.retain))
 		(void)!mosquitto_property_add_int32(&properties,

@@ -40,6 +40,12 @@ static void forget(struct notes *notes, struct note *note)
 	notes->count--;
 }
 
+void notes_make_room(struct notes *notes, size_t length)
+{
+	while (notes->count && notes->size + note_size(length) > NOTES_MAX_SIZE)
+		forget(notes, notes->list);
+}
+
 /* A new one at the end, of no length yet. */
 static struct note *add(struct notes *notes, uint8_t type, uint64_t key)
 {
@@ -103,7 +109,7 @@ void notes_encode(const struct notes *notes, uint8_t *bytes)
 int notes_decode(struct notes *notes, const uint8_t *bytes, size_t n)
 {
 	struct notes new = { 0 };
-	int r = 0;
+	int r = n > NOTES_MAX_SIZE ? -EBADMSG : 0;
 
 	while (r == 0 && n >= HEAD_SIZE) {
 		size_t length = get_u16(bytes + 10), size = note_size(length);

@@ -29,13 +29,15 @@ struct notes {
 enum {
 	NOTE_MAX_BYTES = 4096,
 	/* In a checkpoint, of all that are kept together. */
-	NOTES_MAX_SIZE = 24 * 1024,
+	NOTES_MAX_SIZE = 40 * 1024,
 };
 
 void notes_done(struct notes *notes);
 /* Sets a note; with length 0 it is forgotten. 0, -EMSGSIZE or -ENOMEM, and all is as before. */
 int notes_set(struct notes *notes, uint8_t type, uint64_t key, const void *bytes,
 	      size_t length) _must_check_;
+/* Forgets the oldest until one of `length` bytes is added to no more than NOTES_MAX_SIZE. */
+void notes_make_room(struct notes *notes, size_t length);
 /* NULL where there is none. Valid until the next change. */
 const struct note *notes_find(const struct notes *notes, uint8_t type, uint64_t key);
 /* What so many more bytes in a note of its own would take in a checkpoint. */

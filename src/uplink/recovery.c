@@ -338,11 +338,15 @@ static int take_over(struct spool *spool)
 	if (r == 0 && journal->tail.map && journal->written == journal->end)
 		tail_begin(&journal->tail, slots_current(&journal->slots)->id,
 			   journal->written);
-	spool->synced_seq = spool->ledger.next_seq;
+	spool->synced_seq = spool->found_seq = spool->ledger.next_seq;
 	spool->recorded_oldest = spool->ledger.oldest_seq;
 	if (r == 0 && is_bare)
 		r = add_checkpoint(spool);
-	return r < 0 ? r : begin_boot(spool);
+	if (r == 0)
+		r = begin_boot(spool);
+	if (r == 0)
+		spool->found_us = boots_current(&spool->ledger.boots)->last_us;
+	return r;
 }
 
 /*

@@ -281,6 +281,8 @@ struct spool_state spool_state(const struct spool *spool)
 		.damaged_files = slots->damaged,
 		.kept = spool->refused.count,
 		.kept_damaged = spool->refused.damaged,
+		.found_seq = spool->found_seq,
+		.found_us = spool->found_us,
 		.boot = boot ? boot->number : 0,
 		.clock_is_right = boot && boot->synced,
 		.failing = spool->failing,

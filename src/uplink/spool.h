@@ -181,6 +181,8 @@ struct spool_state {
 	size_t in_flight;                /* of the messages that wait */
 	uint64_t kept;         /* messages that are set aside */
 	uint32_t kept_damaged; /* bytes of their file that are damaged */
+	uint64_t found_seq; /* the number given out next, as the journal had it when opened, … */
+	uint64_t found_us;  /* … and the latest CLOCK_BOOTTIME that it knew of this boot */
 	uint32_t boot;       /* boots of the machine that it has seen */
 	bool clock_is_right; /* or was, in this boot */
 	bool failing;        /* the disk does not take what is written */

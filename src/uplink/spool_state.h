@@ -59,6 +59,7 @@ struct spool {
 	uint64_t later_seq;         /* once all below it are finished, … */
 	uint64_t later_us;          /* … it is since this time; 0: not known */
 	uint64_t erase_since_us;    /* what the disk still holds as waiting is finished */
+	uint64_t found_seq, found_us; /* as in struct spool_state */
 	uint64_t synced_seq;        /* messages below it are on the disk */
 
 	/* What goes out next: see drain.c. */

@@ -91,6 +91,7 @@ static void make_spool(const struct spool_conf *conf, struct image images[SPOOL_
 	files_begin(images, NULL);
 	files_write(images);
 	check(spool_open(conf, false, &spool) == 0);
+	check(spool_note(spool, RECORD_COMMAND, 1, "abc", 3, true) == 0);
 	for (unsigned segment = 0; segment < 3; segment++) {
 		for (unsigned i = 0; i < 5; i++)
 			append(spool, 5 + i * 50, 2);
@@ -108,6 +109,7 @@ static void make_spool(const struct spool_conf *conf, struct image images[SPOOL_
 	spool_note_loss(spool, &lost);
 	spool_drop(spool, SPOOL_SEQ + 8, SPOOL_SEQ + 9);
 	spool_refused(spool, spool_last_mid(spool), 135);
+	check(spool_note(spool, RECORD_COMMAND, 2, "de", 2, true) == 0);
 	check(spool_commit(spool, UINT64_MAX / 2) == 0);
 	/* These stand in the tail, where there is one. */
 	append(spool, 30, 1);
@@ -160,6 +162,17 @@ static void settle_refused(struct spool *spool, uint64_t from, bool again)
 	check(spool_sums(spool).taken == taken + (again && n > 0 ? n : 0));
 }
 
+/* A note is made, changed or forgotten. */
+static void note(struct spool *spool, struct input *in, uint8_t what)
+{
+	static const char bytes[NOTE_MAX_BYTES + 1];
+	int r = spool_note(spool, what & 16 ? RECORD_COMMAND : RECORD_SUBSCRIBED, what >> 6,
+			   bytes, take(in, 2) % sizeof(bytes), what & 32);
+
+	check(r == 0 || r == -ENOSPC || r == -EMSGSIZE);
+	check(spool_notes(spool)->size <= NOTES_MAX_SIZE);
+}
+
 static void act(struct spool *spool, struct input *in)
 {
 	static const size_t lengths[] = { 1, 100, 4000, 20000, BODY_MAX };
@@ -195,7 +208,7 @@ static void act(struct spool *spool, struct input *in)
 		break;
 	case 12:
 		spool_link_up(spool);
-		spool_forget_flights(spool, false);
+		spool_forget_flights(spool);
 		break;
 	case 13:
 		spool_expire(spool);
@@ -204,6 +217,7 @@ static void act(struct spool *spool, struct input *in)
 	case 14:
 		fake_clock()->synced = what & 16;
 		spool_note_clock(spool);
+		note(spool, in, take(in, 1));
 		break;
 	case 15:
 		check(spool_commit(spool, now_us + take(in, 1) * USEC_PER_SEC) == 0);
