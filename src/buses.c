@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* buses.c - the buses of a configuration while they run. */
 #include "buses.h"
+#include "field/device.h"
 
 #include <errno.h>
+#include <string.h>
 
 int buses_init(struct buses *buses, size_t count)
 {
@@ -40,6 +42,42 @@ int buses_start(struct buses *buses, size_t i, sd_event *loop, const struct conf
 	if (listener_is_for(bus))
 		return listener_new(loop, bus, config->conf, sink, data, &buses->listeners[i]);
 	return bus_new(loop, bus, config->conf, sink, data, &buses->buses[i]);
+}
+
+void buses_tell_outcomes(struct buses *buses, size_t i, outcome_sink *sink, void *data)
+{
+	if (buses->buses[i])
+		bus_tell_outcomes(buses->buses[i], sink, data);
+	else
+		listener_tell_outcomes(buses->listeners[i], sink, data);
+}
+
+static bool has_device(const struct buses *buses, size_t i, const char *name)
+{
+	const struct device *devices = buses->buses[i] ? bus_devices(buses->buses[i]) :
+							 listener_devices(buses->listeners[i]);
+
+	for (size_t j = 0; j < buses_stats(buses, i).devices; j++)
+		if (!strcmp(devices[j].config->name, name))
+			return true;
+	return false;
+}
+
+int buses_command(struct buses *buses, const struct command *command)
+{
+	for (size_t i = 0; i < buses->count; i++) {
+		struct bus_stats stats;
+
+		if (!has_device(buses, i, command->device))
+			continue;
+		stats = buses_stats(buses, i);
+		/* It opens its port as soon as the loop runs. */
+		if (!stats.open && !*stats.trouble)
+			return -EAGAIN;
+		return buses->buses[i] ? bus_command(buses->buses[i], command) :
+					 listener_command(buses->listeners[i], command);
+	}
+	return -ENOENT;
 }
 
 void buses_take(struct buses *buses, size_t i, struct buses *from, size_t from_i)

@@ -22,6 +22,13 @@ void buses_done(struct buses *buses);
 /* The i-th bus runs, and gives its messages to the sink. 0 or -errno. */
 int buses_start(struct buses *buses, size_t i, sd_event *loop, const struct config *config,
 		mapping_sink *sink, void *data) _must_check_;
+/* What becomes of commands for the i-th bus is told to the sink. */
+void buses_tell_outcomes(struct buses *buses, size_t i, outcome_sink *sink, void *data);
+/*
+ * Gives a command to the bus that has its device, as bus_command(). 0; -ENOENT: none has;
+ * -EAGAIN: that has not yet tried to open its port.
+ */
+int buses_command(struct buses *buses, const struct command *command) _must_check_;
 /* The same that runs as another one's `from`-th runs on as the i-th here. */
 void buses_take(struct buses *buses, size_t i, struct buses *from, size_t from_i);
 /* As bus_leave(). */

@@ -120,11 +120,53 @@ static int add_sources(struct daemon *daemon)
 	return r;
 }
 
+int daemon_start_bus(struct daemon *daemon, struct buses *buses, size_t i,
+		     const struct config *config)
+{
+	int r = buses_start(buses, i, daemon->loop, config, daemon_take_message, daemon);
+
+	if (r == 0)
+		buses_tell_outcomes(buses, i, dispatch_outcome, daemon->dispatch);
+	return r;
+}
+
+static int hand_over(void *data, const struct command *command)
+{
+	return buses_command(&((struct daemon *)data)->buses, command);
+}
+
+/* Between the two threads: messages one way, commands the other. */
+static int open_ways(struct daemon *daemon)
+{
+	int r = queue_new(QUEUE_BYTES, &daemon->queue);
+
+	if (r == 0)
+		r = command_ring_new(&daemon->commands);
+	if (r == 0)
+		r = dispatch_new(daemon->loop, daemon->commands, hand_over, daemon,
+				 &daemon->dispatch);
+	return r;
+}
+
+static int start_uplink(struct daemon *daemon)
+{
+	const struct uplink_setup setup = {
+		.conf = daemon->config->conf, .queue = daemon->queue, .ring = daemon->commands,
+		.settable = settable_new(daemon->config),
+	};
+
+	return setup.settable ? uplink_start(&setup, &daemon->uplink) : -ENOMEM;
+}
+
 int daemon_tell_config(struct daemon *daemon)
 {
+	struct settable *settable = settable_new(daemon->config);
 	struct catalog *catalog;
 	int r;
 
+	if (!settable)
+		return -ENOMEM;
+	uplink_set(daemon->uplink, settable);
 	daemon->subject = (struct report_subject){
 		.config = daemon->config,
 		.buses = daemon->buses.buses,
@@ -162,9 +204,9 @@ static int start(struct daemon *daemon)
 	daemon->begun_with = conf_share(config->conf);
 	if (sd_watchdog_enabled(0, &daemon->watchdog_us) <= 0)
 		daemon->watchdog_us = 0;
-	r = queue_new(QUEUE_BYTES, &daemon->queue);
-	if (r == 0)
-		r = sd_event_default(&daemon->loop);
+	r = sd_event_default(&daemon->loop);
+	if (r >= 0)
+		r = open_ways(daemon);
 	if (r >= 0)
 		r = add_sources(daemon);
 	if (r >= 0)
@@ -172,10 +214,9 @@ static int start(struct daemon *daemon)
 	if (r >= 0)
 		r = buses_init(&daemon->buses, config->bus_count);
 	for (size_t i = 0; i < config->bus_count && r == 0; i++)
-		r = buses_start(&daemon->buses, i, daemon->loop, config, daemon_take_message,
-				daemon);
+		r = daemon_start_bus(daemon, &daemon->buses, i, config);
 	if (r == 0)
-		r = uplink_start(config->conf, daemon->queue, &daemon->uplink);
+		r = start_uplink(daemon);
 	if (r == 0)
 		r = daemon_tell_config(daemon);
 	if (r == 0)
@@ -192,8 +233,10 @@ static bool stop(struct daemon *daemon)
 	timedate_free(daemon->timedate);
 	reload_free(daemon->reload);
 	buses_done(&daemon->buses);
+	dispatch_free(daemon->dispatch);
 	if (daemon->uplink)
 		left_behind = uplink_stop(daemon->uplink);
+	command_ring_free(daemon->commands);
 	queue_free(daemon->queue);
 	sd_event_unref(daemon->loop);
 	config_free(daemon->config);

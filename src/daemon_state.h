@@ -3,12 +3,15 @@
 #pragma once
 
 #include "buses.h"
+#include "dispatch.h"
 #include "report.h"
 
 struct daemon {
 	struct config *config;
 	struct buses buses; /* of the configuration */
 	struct queue *queue;
+	struct command_ring *commands;
+	struct dispatch *dispatch;
 	struct uplink *uplink;
 	sd_event *loop;
 	struct timedate *timedate; /* NULL: the kernel tells of the clock */
@@ -23,6 +26,9 @@ struct daemon {
 
 /* daemon.c - takes a message from the field side; `daemon` is the data of a mapping_sink. */
 void daemon_take_message(void *daemon, const struct message *message);
+/* The i-th bus of a configuration runs, as one of these. 0 or -errno. */
+int daemon_start_bus(struct daemon *daemon, struct buses *buses, size_t i,
+		     const struct config *config) _must_check_;
 /* Tells those who are to know of it what the configuration is. 0 or -errno. */
 int daemon_tell_config(struct daemon *daemon) _must_check_;
 /* Tells systemd how we are, with what else there is to tell in front of it, or "". */

@@ -26,6 +26,7 @@ static const struct verb {
 	{ "spool", "what waits on the disk, of a running or a stopped gateway", tool_spool },
 	{ "status", "how the running gateway is, with its buses and devices", tool_status },
 	{ "top", "the same, live on the whole terminal", tool_top },
+	{ "write", "set a point, through the running gateway", tool_write },
 	{ "demo", "a simulated bus, a private broker and a gateway between them",
 	  tool_demo },
 };

@@ -121,7 +121,7 @@ static int start_buses(struct reload *reload, struct buses *buses)
 	buses_done(&daemon->buses);
 	for (size_t j = 0; j < new->bus_count && r == 0; j++)
 		if (!buses->confs[j])
-			r = buses_start(buses, j, daemon->loop, new, daemon_take_message, daemon);
+			r = daemon_start_bus(daemon, buses, j, new);
 	return r;
 }
 

@@ -101,6 +101,21 @@ static void add_spool(const struct spool_conf *conf, const struct uplink_state *
 	add_trend(trend, sums->waiting, spool);
 }
 
+static void add_commands(const struct command_counts *counts, cJSON *answer)
+{
+	cJSON *commands = cJSON_AddObjectToObject(answer, "commands"), *refused;
+
+	cJSON_AddNumberToObject(commands, "received", counts->received);
+	cJSON_AddNumberToObject(commands, "waiting", counts->waiting);
+	cJSON_AddNumberToObject(commands, "done", counts->done);
+	cJSON_AddNumberToObject(commands, "failed", counts->failed);
+	cJSON_AddNumberToObject(commands, "uncertain", counts->uncertain);
+	cJSON_AddNumberToObject(commands, "repeated", counts->repeated);
+	refused = cJSON_AddObjectToObject(commands, "refused");
+	for (size_t i = 0; i < COMMAND_REFUSALS; i++)
+		cJSON_AddNumberToObject(refused, command_refusal_name(i), counts->refused[i]);
+}
+
 static void add_clock(const struct uplink_state *state, cJSON *answer)
 {
 	cJSON *clock = cJSON_AddObjectToObject(answer, "clock");
@@ -148,6 +163,7 @@ static const char *on_status(void *data, _unused_ const cJSON *request, cJSON *a
 	add_link(&state, answer);
 	add_session(&config->conf->broker, &state, answer);
 	add_spool(&config->conf->spool, &state, &report->trend, answer);
+	add_commands(&state.commands, answer);
 	add_clock(&state, answer);
 	buses = cJSON_AddArrayToObject(answer, "buses");
 	for (size_t i = 0; i < config->bus_count; i++)

@@ -4,8 +4,8 @@
  * (--wrap), and libmosquitto finds write() here before it finds the C library's.
  */
 #include "crash_point.h"
+#include "uplink/commands_state.h"
 #include "uplink/journal.h"
-#include "uplink/session.h"
 
 #include <signal.h>
 #include <stdatomic.h>
@@ -76,6 +76,23 @@ VOID_POINT(tail_change_over, "tail.change", (struct tail *tail, size_t length),
 VOID_POINT(session_write, "session.write", (struct session *session), (session))
 VOID_POINT(spool_link_up, "got.connack", (struct spool *spool), (spool))
 POINT(int, fdatasync, "disk.sync", (int fd), (fd))
+
+/* --- commands --- */
+
+VOID_POINT(commands_take_message, "got.command", (void *data, const struct incoming *incoming),
+	   (data, incoming))
+POINT(int, spool_note, "note.command",
+      (struct spool *spool, enum record_type type, uint64_t key, const void *bytes,
+       size_t length, bool sync), (spool, type, key, bytes, length, sync))
+POINT(int, command_push, "push.command",
+      (struct command_ring *ring, const struct command *command), (ring, command))
+POINT(bool, command_pop, "take.command",
+      (struct command_ring *ring, struct command *command), (ring, command))
+VOID_POINT(outcome_push, "push.outcome",
+	   (struct command_ring *ring, const struct outcome *outcome), (ring, outcome))
+POINT(int, result_append, "add.result",
+      (struct spool *spool, const struct result_address *address, const char *id,
+       const char *value, const char *error), (spool, address, id, value, error))
 
 /* --- the handshake's answers: only where they end something --- */
 
@@ -166,7 +183,8 @@ ssize_t __wrap_send(int fd, const void *bytes, size_t n, int flags)
 
 /* The library's packets, one a call: named by the high half of the first byte. */
 static const char *const packets[16] = {
-	[1] = "send.connect", [3] = "send.publish", [6] = "send.pubrel",
+	[1] = "send.connect", [3] = "send.publish", [4] = "send.puback",
+	[6] = "send.pubrel", [8] = "send.subscribe",
 };
 
 static ssize_t write_it(int fd, const void *bytes, size_t n, _unused_ off_t offset)

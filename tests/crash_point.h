@@ -13,7 +13,12 @@
  *     tail.commit .begin .change             as in tail.h
  *     disk.write .sync                       pwrite() and fdatasync()
  *     session.write                          all packets of a turn
- *     send.connect .publish .pubrel          a packet that libmosquitto sends
+ *     send.connect .publish .puback .pubrel .subscribe
+ *                                            a packet that libmosquitto sends
  *     resume.pubrel                          PUBREL for what an earlier client was told
  *     got.connack .puback .pubrec .pubcomp   a packet is noted
+ *     got.command                            a command came in
+ *     note.command                           what is known of it, or of the link, is noted
+ *     push.command take.command push.outcome it goes to the field side; its outcome comes back
+ *     add.result                             its answer is taken into the spool
  */

@@ -6,24 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/units.h"
-#include "bridge/clock.h"
-#include "on_stage.h"
-#include "uplink/session.h"
-#include "uplink/spool.h"
+#include "own_session.h"
 #include "uplink/subscriptions.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-/* --- a session of our own on the stage's loop --- */
-
-static struct conf conf;
-static struct spool *spool;
-static struct session *session;
-static char *spool_path;
 static const struct subscription *wishes;
-static sd_event_source *turns;
 
 static struct heard {
 	unsigned count, retained;
@@ -57,163 +47,23 @@ static const struct subscription births = {
 	.filter = "home/status", .qos = 0, .handler = hear, .data = &also_heard,
 };
 
-/*
- * As uplink.c does it: what came is noted, then committed, then what is to go goes; before
- * anything else happens.
- */
-static int turn(_unused_ sd_event_source *source, _unused_ void *data)
-{
-	if (!session)
-		return 0;
-	session_feed(session, false);
-	assert_int_equal(spool_commit(spool, clock_monotonic_us()), 0);
-	session_write(session);
-	return 0;
-}
-
 static void begin(void)
 {
-	assert_int_equal(spool_open(&conf.spool, false, &spool), 0);
-	assert_int_equal(session_new(stage.loop, &conf, spool, &session), 0);
+	open_session();
 	session_watch_repeats(session, true);
-	assert_true(sd_event_add_post(stage.loop, &turns, turn, NULL) >= 0);
-	assert_true(sd_event_source_set_priority(turns, SD_EVENT_PRIORITY_IMPORTANT) >= 0);
 	for (const struct subscription *wish = wishes; wish && wish->filter; wish++)
 		assert_int_equal(session_subscribe(session, wish), 0);
 }
 
-/* As SIGKILL would. */
-static void crash(void)
-{
-	turns = sd_event_source_disable_unref(turns);
-	session_free(session);
-	spool_free(spool);
-	session = NULL;
-	spool = NULL;
-}
-
 static int set_up(void **state)
 {
-	int r = open_stage(state);
-
 	heard = also_heard = (struct heard){ 0 };
-	stage.mosquitto_conf = "log_type all\n";
-	if (r < 0 || stage_start_broker(&stage) < 0 || stage_start_proxy(&stage) < 0 ||
-	    asprintf(&spool_path, "%s/spool", stage.directory) < 0)
-		return -1;
-	conf = (struct conf){
-		.gateway = "t",
-		.broker = { .host = "127.0.0.1", .port = proxy_port(stage.proxy),
-			    .mqtt5 = true, .client_id = "t", .inflight = 10,
-			    .keepalive_us = 30 * USEC_PER_SEC,
-			    .session_expiry_us = 3600 * USEC_PER_SEC,
-			    .reconnect_first_us = 50 * USEC_PER_MSEC,
-			    .reconnect_most_us = 100 * USEC_PER_MSEC },
-		.spool = { .directory = spool_path, .max_bytes = 1 << 20,
-			   .max_age_us = 3600 * USEC_PER_SEC, .sync_us = USEC_PER_SEC },
-	};
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	crash();
-	free(spool_path);
-	return close_stage(state);
-}
-
-/* --- what is waited for --- */
-
-static unsigned broker_lines_with(const char *words)
-{
-	_cleanup_free_ char *path = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
-	char line[1024];
-	unsigned count = 0;
-
-	assert_true(asprintf(&path, "%s/mosquitto.log", stage.directory) > 0);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, words) != NULL;
-	return count;
-}
-
-static bool broker_says(const char *words, uint64_t times)
-{
-	return broker_lines_with(words) >= times;
-}
-
-static bool subscribed(_unused_ struct stage *on, uint64_t times)
-{
-	return broker_says("Sending SUBACK", times);
-}
-
-static bool unsubscribed(_unused_ struct stage *on, uint64_t times)
-{
-	return broker_says("Sending UNSUBACK", times);
-}
-
-static bool connected(_unused_ struct stage *on, uint64_t since_us)
-{
-	struct session_state state = session_state(session);
-
-	return state.connected && state.since_us > since_us;
-}
-
-static bool disconnected(_unused_ struct stage *on, _unused_ uint64_t unused)
-{
-	return !session_state(session).connected;
+	return open_broker(state);
 }
 
 static bool has_heard(_unused_ struct stage *on, uint64_t times)
 {
 	return heard.count + also_heard.count >= times;
-}
-
-/* The broker has the answer, too. */
-static bool has_acknowledged(_unused_ struct stage *on, uint64_t times)
-{
-	return broker_says("Received PUBACK from t", times);
-}
-
-static void publish(const char *topic, const char *payload, bool retain)
-{
-	char port[8];
-	char *argv[] = { "mosquitto_pub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", "1",
-			 "-t", (char *)topic, "-m", (char *)payload, "-D", "publish",
-			 "response-topic", "answers", "-D", "publish", "correlation-data", "c7",
-			 retain ? "-r" : NULL, NULL };
-	pid_t pid;
-
-	snprintf(port, sizeof(port), "%d", stage.broker_port);
-	pid = stage_spawn(argv, STDERR_FILENO);
-	assert_int_equal(stage_end(&pid, 0), 0);
-}
-
-static void cut(void)
-{
-	proxy_cut(stage.proxy, true);
-	wait_for(disconnected, 0);
-}
-
-static void mend(void)
-{
-	uint64_t now_us = clock_monotonic_us();
-
-	proxy_cut(stage.proxy, false);
-	wait_for(connected, now_us);
-}
-
-/*
- * With the link cut before, and left so: what is started now would else hold its socket open,
- * and the loop hear of it after its end.
- */
-static void restart_broker(void)
-{
-	if (session)
-		cut();
-	stage_end(&stage.broker, SIGKILL);
-	assert_int_equal(stage_start_broker(&stage), 0);
 }
 
 /* --- tests --- */
@@ -222,10 +72,13 @@ static const struct subscription one[] = { commands, { 0 } }, two[] = { commands
 
 static void what_was_missed_comes_back(_unused_ void **state)
 {
+	char *properties[] = { "-D", "publish", "response-topic", "answers", "-D", "publish",
+			       "correlation-data", "c7", NULL };
+
 	wishes = one;
 	begin();
 	wait_for(subscribed, 1);
-	publish("t/relay/out/set", "on", false);
+	publish_with("t/relay/out/set", "on", properties);
 	wait_for(has_heard, 1);
 	assert_string_equal(heard.topic, "t/relay/out/set");
 	assert_string_equal(heard.payload, "on");
@@ -235,13 +88,13 @@ static void what_was_missed_comes_back(_unused_ void **state)
 	assert_false(heard.expires);
 	wait_for(has_acknowledged, 1);
 	cut();
-	publish("t/relay/out/set", "off", false);
+	publish("t/relay/out/set", "off");
 	mend();
 	wait_for(has_heard, 2);
 	assert_string_equal(heard.payload, "off");
 	wait_for(has_acknowledged, 2);
-	crash();
-	publish("t/relay/out/set", "", false);
+	kill_session();
+	publish("t/relay/out/set", "");
 	begin();
 	wait_for(has_heard, 3);
 	assert_string_equal(heard.payload, "");
@@ -259,16 +112,16 @@ static void a_changed_set_goes_by_difference(_unused_ void **state)
 	wait_for(subscribed, 1);
 	assert_int_equal(session_subscribe(session, &two[1]), 0);
 	wait_for(subscribed, 2);
-	publish("home/status", "online", false);
+	publish("home/status", "online");
 	wait_for(has_heard, 1);
 	assert_int_equal(also_heard.count, 1);
-	crash();
+	kill_session();
 	/* The next one does not want both. */
 	wishes = one;
 	begin();
 	wait_for(unsubscribed, 1);
-	publish("home/status", "online", false);
-	publish("t/relay/out/set", "on", false);
+	publish("home/status", "online");
+	publish("t/relay/out/set", "on");
 	wait_for(has_heard, 2);
 	assert_int_equal(also_heard.count, 1);
 	session_unsubscribe(session, commands.filter);
@@ -286,11 +139,11 @@ static void a_lost_session_is_subscribed_again(_unused_ void **state)
 	restart_broker();
 	mend();
 	wait_for(subscribed, 4);
-	crash();
+	kill_session();
 	restart_broker();
 	begin();
 	wait_for(subscribed, 6);
-	publish("t/relay/out/set", "on", false);
+	publish("t/relay/out/set", "on");
 	wait_for(has_heard, 1);
 }
 
@@ -303,7 +156,7 @@ static void a_connack_that_never_came_is_reckoned_with(_unused_ void **state)
 	wishes = one;
 	begin();
 	wait_for(subscribed, 1);
-	publish("t/relay/out/set", "on", false);
+	publish("t/relay/out/set", "on");
 	wait_for(has_heard, 1);
 	for (unsigned crashes = 0; crashes < 2; crashes++) {
 		unsigned connects;
@@ -313,18 +166,18 @@ static void a_connack_that_never_came_is_reckoned_with(_unused_ void **state)
 		proxy_cut_after(stage.proxy, PROXY_TO_CLIENT, 1);
 		proxy_cut(stage.proxy, false);
 		if (crashes) {
-			crash();
+			kill_session();
 			begin();
 		}
 		while (broker_lines_with("Sending CONNACK") < connects + 1) {
 			assert_int_equal(stage_wait_ms(&stage, 1), 0);
 		}
 		if (crashes) {
-			crash();
+			kill_session();
 			begin();
 		}
 		wait_for(subscribed, 2 + crashes);
-		publish("t/relay/out/set", "on", false);
+		publish("t/relay/out/set", "on");
 		wait_for(has_heard, 2 + crashes);
 	}
 	/* The broker did have the session each time. */
@@ -333,26 +186,28 @@ static void a_connack_that_never_came_is_reckoned_with(_unused_ void **state)
 
 static void retained_and_repeated_ones_are_told(_unused_ void **state)
 {
-	publish("t/relay/out/set", "old", true);
+	char *retained[] = { "-r", NULL };
+
+	publish_with("t/relay/out/set", "old", retained);
 	wishes = one;
 	begin();
 	wait_for(has_heard, 1);
 	assert_int_equal(heard.retained, 1);
-	publish("t/relay/out/set", "new", false);
+	publish("t/relay/out/set", "new");
 	wait_for(has_heard, 2);
 	assert_int_equal(heard.retained, 1);
 	assert_int_equal(heard.repeated, REPEATED_NO);
 	wait_for(has_acknowledged, 2);
 	/* PUBACK does not get through. */
 	proxy_cut_after(stage.proxy, PROXY_TO_SERVER, 1);
-	publish("t/relay/out/set", "newer", false);
+	publish("t/relay/out/set", "newer");
 	wait_for(has_heard, 4);
 	assert_string_equal(heard.payload, "newer");
 	assert_int_equal(heard.repeated, REPEATED_YES);
 	wait_for(has_acknowledged, 3);
 	/* Nobody asks: it costs nothing, and nobody is told. */
 	session_watch_repeats(session, false);
-	publish("t/relay/out/set", "newest", false);
+	publish("t/relay/out/set", "newest");
 	wait_for(has_heard, 5);
 	assert_int_equal(heard.repeated, REPEATED_UNKNOWN);
 }
@@ -363,18 +218,18 @@ static void another_session_is_another(_unused_ void **state)
 	wishes = one;
 	begin();
 	wait_for(subscribed, 1);
-	publish("t/relay/out/set", "on", false);
+	publish("t/relay/out/set", "on");
 	wait_for(has_heard, 1);
-	crash();
-	conf.broker.client_id = "u";
+	kill_session();
+	conf.broker.client_id = "t2";
 	begin();
 	wait_for(subscribed, 2);
-	publish("t/relay/out/set", "on", false);
+	publish("t/relay/out/set", "on");
 	wait_for(has_heard, 2);
 	assert_int_equal(spool_notes(spool)->count, 1);
 }
 
-#define stage_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define stage_test(name) cmocka_unit_test_setup_teardown(name, set_up, close_broker)
 
 int main(void)
 {

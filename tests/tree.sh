@@ -70,8 +70,9 @@ rooms_seen_from() {
 	buses | reader | farewell) echo base config bridge drivers field ;;
 	daemon_state | daemon | reload)
 		echo base config bridge drivers field uplink report metrics \
-			buses reader farewell daemon_state
+			buses reader farewell dispatch daemon_state
 		;;
+	dispatch) echo base config bridge ;;
 	tools | main) echo base config bridge drivers field uplink report metrics daemon tools ;;
 	esac
 }

@@ -97,6 +97,8 @@ struct conf {
 	char *buses; /* directory */
 	char **maps; /* directories */
 	size_t map_count;
+	bool commands; /* false: whatever the maps say, nothing is written */
+	uint64_t command_max_age_us;
 	struct broker_conf broker;
 	struct publish_conf publish;
 	struct spool_conf spool;

@@ -92,6 +92,9 @@ const struct key conf_keys[] = {
 	{"gateway", KIND_NAME, FIELD(gateway)},
 	{"buses", KIND_PATH, FIELD(buses), .change = CONF_NOW},
 	{"maps", KIND_PATHS, FIELD(maps), .change = CONF_NOW},
+	{"commands", KIND_BOOL, FIELD(commands), .change = CONF_NOW},
+	{"command_max_age", KIND_DURATION, FIELD(command_max_age_us), .least = USEC_PER_SEC,
+	 .most = 36600 * DAY, .change = CONF_NOW},
 	{"broker", KIND_GROUP, .keys = broker_keys, .change = CONF_LINK},
 	{"publish", KIND_GROUP, .keys = publish_keys, .change = CONF_BUSES},
 	{"spool", KIND_GROUP, .keys = spool_keys, .change = CONF_NOW},
@@ -117,6 +120,8 @@ int conf_set_defaults(struct conf *conf, const char *file)
 	conf->map_count = 2;
 	conf->maps[0] = strdup(SYSCONFDIR "/postbus/devices");
 	conf->maps[1] = strdup(MAPDIR);
+	conf->commands = true;
+	conf->command_max_age_us = 60 * USEC_PER_SEC;
 	conf->broker.mqtt5 = true;
 	conf->broker.keepalive_us = 30 * USEC_PER_SEC;
 	conf->broker.session_expiry_us = 7 * DAY;

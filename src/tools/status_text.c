@@ -110,6 +110,29 @@ static void print_reload(const cJSON *reload)
 	say(0, LABEL, "", "%s", string_of(reload, "fault"));
 }
 
+/* Where there were any. */
+static void print_commands(const cJSON *commands)
+{
+	const cJSON *refused = cJSON_GetObjectItem(commands, "refused"), *why;
+	char words[LINE_MAX_BYTES] = "";
+	size_t n = 0;
+
+	if (!number_of(commands, "received") && !number_of(commands, "waiting"))
+		return;
+	say(0, LABEL, "commands", "%.0f received, %.0f done, %.0f failed, %.0f uncertain, "
+	    "%.0f repeated, %.0f waiting", number_of(commands, "received"),
+	    number_of(commands, "done"), number_of(commands, "failed"),
+	    number_of(commands, "uncertain"), number_of(commands, "repeated"),
+	    number_of(commands, "waiting"));
+	cJSON_ArrayForEach(why, refused) {
+		if (why->valuedouble && n < sizeof(words))
+			n += snprintf(words + n, sizeof(words) - n, "%s%.0f %s",
+				      n ? ", " : "", why->valuedouble, why->string);
+	}
+	if (n)
+		say(0, LABEL, "", "refused: %s", words);
+}
+
 static void print_gateway(const cJSON *status)
 {
 	const cJSON *clock = cJSON_GetObjectItem(status, "clock");
@@ -120,6 +143,7 @@ static void print_gateway(const cJSON *status)
 	print_reload(cJSON_GetObjectItem(status, "reload"));
 	print_link(status);
 	print_spool(cJSON_GetObjectItem(status, "spool"));
+	print_commands(cJSON_GetObjectItem(status, "commands"));
 	say(0, LABEL, "clock", "%s, %s", string_of(clock, "time"), clock_words(clock));
 }
 

@@ -12,6 +12,7 @@ int tool_sim(int argc, char **argv);
 int tool_spool(int argc, char **argv);
 int tool_status(int argc, char **argv);
 int tool_top(int argc, char **argv);
+int tool_write(int argc, char **argv);
 int tool_demo(int argc, char **argv);
 
 /* The default place of postbus.conf. */

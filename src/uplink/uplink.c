@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
-#include "uplink/control.h"
 #include "uplink/herald.h"
+#include "uplink/requests.h"
 #include "uplink/session.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ struct uplink {
 	uint64_t turn_due_us; /* what turn_timer is set to */
 	struct session *session;
 	struct herald *herald;
-	struct control *control; /* NULL: nobody can ask for anything */
+	struct commands *commands;
+	struct requests *requests; /* NULL: nobody can ask for anything */
 	char *loss_topic;
 	uint64_t loss_due_us; /* the next `loss` message not before */
 	uint64_t clock_due_us; /* messages wait no longer for the clock to be set right */
@@ -54,6 +55,7 @@ struct uplink {
 	pthread_mutex_t lock; /* of what others may ask for */
 	struct uplink_state state;
 	struct catalog *offered; /* NULL: nothing new */
+	struct settable *settable; /* likewise */
 	bool stop_asked;
 	struct conf *conf_asked; /* NULL: no other one */
 };
@@ -123,12 +125,16 @@ static void tell_loss(struct uplink *uplink, uint64_t now_us)
 static void take_offer(struct uplink *uplink)
 {
 	struct catalog *offered;
+	struct settable *settable;
 
 	pthread_mutex_lock(&uplink->lock);
 	offered = TAKE_PTR(uplink->offered);
+	settable = TAKE_PTR(uplink->settable);
 	pthread_mutex_unlock(&uplink->lock);
 	if (offered)
 		herald_offer(uplink->herald, offered);
+	if (settable)
+		commands_change(uplink->commands, settable);
 }
 
 /* --- other settings --- */
@@ -197,10 +203,11 @@ static bool waits_for_clock(struct uplink *uplink, uint64_t now_us)
 static bool turn(struct uplink *uplink)
 {
 	uint64_t now_us = clock_monotonic_us();
-	bool hold = waits_for_clock(uplink, now_us), more;
+	bool hold = waits_for_clock(uplink, now_us), more, durable;
 
 	take_queue(uplink);
 	tell_loss(uplink, now_us);
+	commands_feed(uplink->commands);
 	more = !uplink->stopping && herald_turn(uplink->herald, now_us);
 	/* A link that is about to be left gets nothing more. */
 	more = session_feed(uplink->session, hold || (uplink->next_conf && uplink->relinks)) ||
@@ -210,7 +217,8 @@ static bool turn(struct uplink *uplink)
 		return false;
 	}
 	/* While the disk takes nothing the gateway runs on from memory, and has said so. */
-	(void)!spool_commit(uplink->spool, now_us);
+	durable = spool_commit(uplink->spool, now_us) == 0;
+	more = commands_committed(uplink->commands, durable) || more;
 	session_write(uplink->session);
 	change_conf(uplink);
 	set_turn_timer(uplink);
@@ -240,6 +248,7 @@ static void describe(struct uplink *uplink)
 		.session = session_state(uplink->session),
 		.sums = spool_sums(uplink->spool),
 		.spool = spool_state(uplink->spool),
+		.commands = commands_counts(uplink->commands),
 	};
 	uint64_t oldest;
 
@@ -258,7 +267,7 @@ static void *uplink_thread(void *data)
 	run_until(uplink, UINT64_MAX);
 	turn(uplink);
 	run_until(uplink, clock_monotonic_us() + FAREWELL_US);
-	control_free(TAKE_PTR(uplink->control));
+	requests_free(TAKE_PTR(uplink->requests));
 	session_leave(uplink->session);
 	describe(uplink);
 	uplink->left_behind = session_free(uplink->session);
@@ -315,77 +324,6 @@ static int on_event(_unused_ sd_event_source *source, int fd, _unused_ uint32_t 
 	return 0;
 }
 
-/* --- what other processes ask for --- */
-
-/* A whole number that a double has exactly. */
-static bool get_number(const cJSON *request, const char *key, uint64_t *number)
-{
-	const cJSON *item = cJSON_GetObjectItem(request, key);
-
-	if (!cJSON_IsNumber(item) || item->valuedouble < 0 ||
-	    item->valuedouble >= (double)(UINT64_C(1) << 53))
-		return false;
-	*number = item->valuedouble;
-	return true;
-}
-
-static const char *answer_count(cJSON *answer, const char *key, int64_t count)
-{
-	if (count == -ENOSPC)
-		return "the spool is full";
-	if (count < 0)
-		return "the disk does not take it";
-	cJSON_AddNumberToObject(answer, key, count);
-	return NULL;
-}
-
-/*
- * {"verb":"drop","from":…,"to":…}: what was given up is so for good when the answer comes.
- * With "refused":true it is of what was set aside.
- */
-static const char *on_drop(void *data, const cJSON *request, cJSON *answer)
-{
-	struct uplink *uplink = data;
-	uint64_t from, to;
-
-	if (!get_number(request, "from", &from) || !get_number(request, "to", &to))
-		return "drop takes the numbers \"from\" and \"to\"";
-	if (cJSON_IsTrue(cJSON_GetObjectItem(request, "refused")))
-		return answer_count(answer, "dropped",
-				    spool_drop_refused(uplink->spool, from, to));
-	cJSON_AddNumberToObject(answer, "dropped", spool_drop(uplink->spool, from, to));
-	if (spool_commit(uplink->spool, clock_monotonic_us()) < 0)
-		return "the disk does not take it yet";
-	return NULL;
-}
-
-/* {"verb":"retry","from":…,"to":…}: what was set aside waits once more. */
-static const char *on_retry(void *data, const cJSON *request, cJSON *answer)
-{
-	struct uplink *uplink = data;
-	uint64_t from, to;
-
-	if (!get_number(request, "from", &from) || !get_number(request, "to", &to))
-		return "retry takes the numbers \"from\" and \"to\"";
-	return answer_count(answer, "retried", spool_retry(uplink->spool, from, to));
-}
-
-static const struct control_verb verbs[] = {
-	{ "drop", on_drop },
-	{ "retry", on_retry },
-	{ 0 },
-};
-
-/* Without it the gateway does all that it is for. */
-static void open_control(struct uplink *uplink)
-{
-	const char *directory = uplink->conf->spool.directory;
-	int r = control_new(uplink->loop, directory, "control", verbs, uplink, &uplink->control);
-
-	if (r < 0)
-		log_warning("spool %s: no control socket: %s", directory, strerror(-r));
-}
-
 /* --- life --- */
 
 static void uplink_free(struct uplink *uplink)
@@ -397,9 +335,11 @@ static void uplink_free(struct uplink *uplink)
 	sd_event_source_disable_unref(uplink->turn_timer);
 	sd_event_source_disable_unref(uplink->second_timer);
 	(void)session_free(uplink->session);
-	control_free(uplink->control);
+	requests_free(uplink->requests);
 	herald_free(uplink->herald);
 	catalog_free(uplink->offered);
+	commands_free(uplink->commands);
+	settable_free(uplink->settable);
 	spool_free(uplink->spool);
 	sd_event_unref(uplink->loop);
 	closep(&uplink->event);
@@ -452,16 +392,41 @@ static int open_spool(struct uplink *uplink)
 	return 0;
 }
 
-int uplink_start(struct conf *conf, struct queue *queue, struct uplink **result)
+static int start_commands(struct uplink *uplink, struct command_ring *ring)
+{
+	const struct commands_setup setup = {
+		.loop = uplink->loop, .gateway = uplink->conf->gateway, .spool = uplink->spool,
+		.session = uplink->session, .ring = ring,
+	};
+
+	return commands_new(&setup, TAKE_PTR(uplink->settable), &uplink->commands);
+}
+
+/* Without it the gateway does all that it is for. */
+static void open_requests(struct uplink *uplink)
+{
+	const char *directory = uplink->conf->spool.directory;
+	int r = requests_new(uplink->loop, directory, uplink->spool, uplink->commands,
+			     &uplink->requests);
+
+	if (r < 0)
+		log_warning("spool %s: no control socket: %s", directory, strerror(-r));
+}
+
+int uplink_start(const struct uplink_setup *setup, struct uplink **result)
 {
 	_cleanup_(uplink_freep) struct uplink *uplink = calloc(1, sizeof(*uplink));
+	struct conf *conf = setup->conf;
 	int r;
 
-	if (!uplink)
+	if (!uplink) {
+		settable_free(setup->settable);
 		return -ENOMEM;
+	}
 	pthread_mutex_init(&uplink->lock, NULL);
 	uplink->conf = conf_share(conf);
-	uplink->queue = queue;
+	uplink->queue = setup->queue;
+	uplink->settable = setup->settable;
 	uplink->turn_due_us = UINT64_MAX;
 	uplink->clock_due_us = clock_monotonic_us() + conf->publish.clock_wait_us;
 	uplink->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -478,9 +443,11 @@ int uplink_start(struct conf *conf, struct queue *queue, struct uplink **result)
 	if (r >= 0)
 		r = herald_new(uplink->session, uplink->spool, conf->spool.directory,
 			       &uplink->herald);
+	if (r >= 0)
+		r = start_commands(uplink, setup->ring);
 	if (r < 0)
 		return r;
-	open_control(uplink);
+	open_requests(uplink);
 	describe(uplink);
 	r = pthread_create(&uplink->thread, NULL, uplink_thread, uplink);
 	if (r)
@@ -518,6 +485,14 @@ void uplink_change(struct uplink *uplink, struct conf *conf)
 	uplink->conf_asked = conf_share(conf);
 	pthread_mutex_unlock(&uplink->lock);
 	(void)!eventfd_write(uplink->event, 1);
+}
+
+void uplink_set(struct uplink *uplink, struct settable *settable)
+{
+	pthread_mutex_lock(&uplink->lock);
+	settable_free(uplink->settable);
+	uplink->settable = settable;
+	pthread_mutex_unlock(&uplink->lock);
 }
 
 uint64_t uplink_turns(const struct uplink *uplink)

@@ -5,17 +5,23 @@
 #include "bridge/catalog.h"
 #include "bridge/queue.h"
 #include "config/conf.h"
-#include "uplink/session.h"
+#include "uplink/commands.h"
 
 struct uplink;
 
 /*
- * Opens the spool and starts the thread, which takes messages from `queue`, which must outlive
- * it. It shares conf. 0 or -errno, logged: the spool can't be opened, -EBUSY: another gateway
- * has it.
+ * Opens the spool and starts the thread, which takes messages from `queue` and hands commands
+ * to the field side by `ring`, which must outlive it. It shares conf; the table becomes its own,
+ * also on failure. 0 or -errno, logged: the spool can't be opened, -EBUSY: another gateway has
+ * it.
  */
-int uplink_start(struct conf *conf, struct queue *queue, struct uplink **uplink)
-	_must_check_;
+struct uplink_setup {
+	struct conf *conf;
+	struct queue *queue;
+	struct command_ring *ring;
+	struct settable *settable;
+};
+int uplink_start(const struct uplink_setup *setup, struct uplink **uplink) _must_check_;
 
 /*
  * Stops it: what is in the queue is spooled, what is in flight has a moment to be
@@ -37,6 +43,12 @@ void uplink_offer(struct uplink *uplink, struct catalog *catalog);
  */
 void uplink_change(struct uplink *uplink, struct conf *conf);
 
+/*
+ * What can be set from now on: the table takes the place of the one there was, within a second,
+ * and becomes the uplink's. Of any thread.
+ */
+void uplink_set(struct uplink *uplink, struct settable *settable);
+
 /* Turns so far; grows at least once a second while the thread makes progress. */
 uint64_t uplink_turns(const struct uplink *uplink);
 
@@ -46,6 +58,7 @@ struct uplink_state {
 	struct session_state session;
 	struct spool_sums sums;
 	struct spool_state spool;
+	struct command_counts commands;
 	uint64_t next_seq; /* the number that the next message gets */
 };
 void uplink_describe(struct uplink *uplink, struct uplink_state *state);
