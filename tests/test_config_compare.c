@@ -144,11 +144,12 @@ static struct bus_config *load_bus(const char *bus_text, const char *map_text)
 	const char *const maps[] = { directory };
 	_cleanup_(map_library_freep) struct map_library *library =
 		map_library_new(maps, 1, driver_names);
-	_cleanup_free_ char *map = write_file("m.yaml", map_text);
 	_cleanup_free_ char *path = write_file("bus.yaml", bus_text);
 	struct bus_config *bus = NULL;
-	int r = bus_config_load(path, library, &bus, faults);
+	int r;
 
+	free(write_file("m.yaml", map_text));
+	r = bus_config_load(path, library, &bus, faults);
 	faults_print(faults, stderr);
 	assert_int_equal(r, 0);
 	return bus;
@@ -183,8 +184,8 @@ static void each_word_is_a_change(void **state)
 		"bus: cellar\nport: /dev/ttyUSB0\ndevices:\n  - {name: d, map: m, address: 2}\n",
 		BUS "retries: 1\n",
 		BUS "  - {name: e, map: m, address: 2}\n",
-		"bus: cellar\nport: /dev/ttyUSB0\ndevices:\n"
-		"  - {name: d, map: m, address: 1, points: {a: {every: 2s}}}\n",
+		("bus: cellar\nport: /dev/ttyUSB0\ndevices:\n"
+		 "  - {name: d, map: m, address: 1, points: {a: {every: 2s}}}\n"),
 	};
 	_cleanup_(bus_config_freep) struct bus_config *bus = load_bus(BUS, MAP);
 
@@ -212,17 +213,17 @@ static void a_change_of_a_map_is_one_of_the_bus(void **state)
 static void a_change_of_what_a_map_extends_too(void **state)
 {
 	static const char extending[] = "map: m\nextends: other\n";
-	_cleanup_free_ char *first = write_file("other.yaml",
-		"map: other\ndriver: modbus\npoints:\n"
-		"  a: {addr: 0, table: input, type: u16}\n");
-	_cleanup_(bus_config_freep) struct bus_config *bus = load_bus(BUS, extending);
-	_cleanup_free_ char *second = NULL;
+	_cleanup_(bus_config_freep) struct bus_config *bus = NULL;
 
 	(void)state;
+	free(write_file("other.yaml",
+			"map: other\ndriver: modbus\npoints:\n"
+			"  a: {addr: 0, table: input, type: u16}\n"));
+	bus = load_bus(BUS, extending);
 	assert_true(is_same_as(bus, BUS, extending));
-	second = write_file("other.yaml",
-			    "map: other\ndriver: modbus\npoints:\n"
-			    "  a: {addr: 7, table: input, type: u16}\n");
+	free(write_file("other.yaml",
+			"map: other\ndriver: modbus\npoints:\n"
+			"  a: {addr: 7, table: input, type: u16}\n"));
 	assert_false(is_same_as(bus, BUS, extending));
 }
 

@@ -152,24 +152,32 @@ static bool has_ended(_unused_ struct stage *on, uint64_t pid)
 	return waitpid((pid_t)pid, NULL, WNOHANG) == (pid_t)pid;
 }
 
-/* All that a broker has retained of the gateway, a line for each: "TOPIC PAYLOAD". */
-static char *retained(void)
+/* What a program says, while all else goes on. */
+static char *output_of(char *const argv[])
 {
-	char port[8], *text = calloc(1, 65536);
+	char *text = calloc(1, 65536);
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int out = -1;
-	char *argv[] = { "mosquitto_sub", "-h", "127.0.0.1", "-p", port, "-t", "demo/#",
-			 "--retained-only", "-W", "1", "-F", "%t %p", NULL };
 	pid_t pid;
 
-	snprintf(port, sizeof(port), "%d", stage.broker_port);
-	assert_true(asprintf(&path, "%s/retained", stage.directory) > 0);
+	assert_true(asprintf(&path, "%s/output", stage.directory) > 0);
 	out = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(out >= 0);
 	pid = stage_spawn(argv, out);
 	wait_for(has_ended, pid);
 	assert_true(pread(out, text, 65535, 0) >= 0);
 	return text;
+}
+
+/* All that a broker has retained of the gateway, a line for each: "TOPIC PAYLOAD". */
+static char *retained(void)
+{
+	char port[8];
+	char *argv[] = { "mosquitto_sub", "-h", "127.0.0.1", "-p", port, "-t", "demo/#",
+			 "--retained-only", "-W", "1", "-F", "%t %p", NULL };
+
+	snprintf(port, sizeof(port), "%d", stage.broker_port);
+	return output_of(argv);
 }
 
 static bool is_retained(const char *words)
@@ -287,6 +295,8 @@ static void devices_and_buses_come_and_go(void **state)
 /* With all its faults told, the gateway goes on as it was, and is mended by the next reload. */
 static void a_fault_changes_nothing(void **state)
 {
+	char *argv[] = { (char *)stage.program, "status", NULL };
+	_cleanup_free_ char *text = NULL;
 	const cJSON *told;
 	cJSON *json;
 
@@ -311,6 +321,8 @@ static void a_fault_changes_nothing(void **state)
 			       "attic.yaml:3:1: "));
 	assert_int_equal(devices_of(json, "attic"), ATTIC_DEVICES);
 	cJSON_Delete(json);
+	text = output_of(argv);
+	assert_non_null(strstr(text, "\nreload     failed at "));
 	wait_for(stage_has_readings, stage.readings + 50);
 
 	write_attic(ATTIC_DEVICES, "200ms");

@@ -90,6 +90,9 @@ static void write_line(int priority, struct log_subject subject, char *line, siz
 }
 
 static void log_arguments(int priority, struct log_subject subject, const char *format,
+			  va_list arguments) _printf_(3, 0);
+
+static void log_arguments(int priority, struct log_subject subject, const char *format,
 			  va_list arguments)
 {
 	char line[LINE_MAX_BYTES] = "";
