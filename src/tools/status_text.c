@@ -202,11 +202,10 @@ static void print_devices(const cJSON *devices)
 
 static void print_load(const cJSON *bus)
 {
-	double stretch = number_of(bus, "stretch");
-
-	if (stretch > 1.05)
+	if (is_late(bus))
 		say(2, LABEL - 2, "load", "%.0f %%; more is due than the wire carries, all is read "
-		    "%.1f times less often", 100 * number_of(bus, "load"), stretch);
+		    "%.1f times less often", 100 * number_of(bus, "load"),
+		    number_of(bus, "stretch"));
 	else
 		say(2, LABEL - 2, "load", "%.0f %%; all is read on time",
 		    100 * number_of(bus, "load"));

@@ -83,6 +83,12 @@ const char *clock_words(const cJSON *clock)
 	       is_true(clock, "was_set_right") ? "was set right" : "not set right yet";
 }
 
+/* A few hundredths are not worth to be told of. */
+bool is_late(const cJSON *bus)
+{
+	return number_of(bus, "stretch") > 1.05;
+}
+
 void state_words(const cJSON *device, char *text, size_t size)
 {
 	const cJSON *refused = cJSON_GetObjectItemCaseSensitive(device, "refused");

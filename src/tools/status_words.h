@@ -29,6 +29,9 @@ void value_words(const cJSON *point, char *text, size_t size);
 /* Whether the clock of its machine was set right. */
 const char *clock_words(const cJSON *clock);
 
+/* Whether more is due on a bus than its wire carries. */
+bool is_late(const cJSON *bus);
+
 /* A device's state, its last answer, and how many requests were given up since. */
 void state_words(const cJSON *device, char *text, size_t size);
 /* What went wrong with requests and answers, of a bus or a device; "" where nothing did. */

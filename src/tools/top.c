@@ -157,7 +157,8 @@ static int show(const char *config, uint64_t interval_us)
 		return r == -EINVAL ? EX_CONFIG : EX_OSERR;
 	trouble = screen_open(&top.grid);
 	if (trouble) {
-		fprintf(stderr, "postbus top: %s; postbus status tells the same once\n", trouble);
+		fprintf(stderr, "postbus top: %s; postbus status tells the same once\n",
+			trouble);
 		return EXIT_NOT_SO;
 	}
 	r = sd_event_new(&top.loop);

@@ -24,6 +24,9 @@ void top_draw_list(struct top_model *model, struct grid *grid, int row);
 /* The device that the cursor is on. */
 void top_draw_device(struct top_model *model, struct grid *grid, int row);
 
+/* Of a device by its state: how that is to look. */
+enum style top_state_style(const cJSON *device);
+
 /* The width of a column of names, so far `width`, that is to have room for this one too. */
 int top_name_width(const struct grid *grid, int width, const char *name);
 

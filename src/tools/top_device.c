@@ -17,12 +17,6 @@ static int put_label(struct grid *grid, int row, const char *label)
 	return TOP_LABEL;
 }
 
-static enum style style_of(const char *state)
-{
-	return !strcmp(state, "online") ? STYLE_GOOD :
-	       !strcmp(state, "offline") ? STYLE_BAD : STYLE_WARNING;
-}
-
 static int draw_counters(const cJSON *device, struct grid *grid, int row)
 {
 	const cJSON *latency = cJSON_GetObjectItem(device, "latency_ms");
@@ -39,8 +33,9 @@ static int draw_counters(const cJSON *device, struct grid *grid, int row)
 	if (!number_of(device, "answers"))
 		return row;
 	grid_putf(grid, row, put_label(grid, row, "latency"), 0, STYLE_PLAIN,
-		  "half within %.1f ms, 90 %% %.1f ms, 99 %% %.1f ms", number_of(latency, "p50"),
-		  number_of(latency, "p90"), number_of(latency, "p99"));
+		  "half within %.1f ms, 90 %% %.1f ms, 99 %% %.1f ms",
+		  number_of(latency, "p50"), number_of(latency, "p90"),
+		  number_of(latency, "p99"));
 	return row + 1;
 }
 
@@ -50,14 +45,15 @@ static int draw_head(const struct top_row *at, struct grid *grid, int row)
 	int end;
 
 	if (cJSON_HasObjectItem(at->device, "address"))
-		snprintf(address, sizeof(address), " at %.0f", number_of(at->device, "address"));
+		snprintf(address, sizeof(address), " at %.0f",
+			 number_of(at->device, "address"));
 	end = grid_put(grid, row, put_label(grid, row, "device"), 0, STYLE_BOLD,
 		       string_of(at->device, "device"));
 	grid_putf(grid, row++, end, 0, STYLE_PLAIN, ", %s%s on bus %s",
 		  string_of(at->device, "map"), address, string_of(at->bus, "bus"));
 	state_words(at->device, words, sizeof(words));
 	grid_put(grid, row, put_label(grid, row, "state"), 0,
-		 style_of(string_of(at->device, "state")), words);
+		 top_state_style(at->device), words);
 	return draw_counters(at->device, grid, row + 1);
 }
 
@@ -100,14 +96,16 @@ static void draw_point(const cJSON *point, const struct columns *columns, struct
 
 	value_words(point, value, sizeof(value));
 	grid_put(grid, row, 1, columns->value - 1, STYLE_PLAIN, name_of(point));
-	grid_put(grid, row, columns->value, columns->age - 1, good ? STYLE_BOLD : style, value);
+	grid_put(grid, row, columns->value, columns->age - 1, good ? STYLE_BOLD : style,
+		 value);
 	if (read)
 		grid_put(grid, row, columns->age, columns->quality - 1, style,
 			 duration_words(number_of(point, "age_ms")).text);
 	grid_put(grid, row, columns->quality, 0, good ? STYLE_GOOD : style, quality);
 }
 
-static void draw_points(struct top_model *model, const cJSON *points, struct grid *grid, int row)
+static void draw_points(struct top_model *model, const cJSON *points, struct grid *grid,
+			int row)
 {
 	size_t count = (size_t)cJSON_GetArraySize(points);
 	struct columns columns = columns_for(grid, points);
@@ -136,8 +134,8 @@ void top_draw_device(struct top_model *model, struct grid *grid, int row)
 	struct top_row at;
 
 	if (!top_model_device(model, &at)) {
-		grid_putf(grid, row, TOP_LABEL, 0, STYLE_WARNING, "there is no device %s any more",
-			  model->device ? model->device : "");
+		grid_putf(grid, row, TOP_LABEL, 0, STYLE_WARNING,
+			  "there is no device %s any more", model->device ? model->device : "");
 		return;
 	}
 	row = draw_head(&at, grid, row);

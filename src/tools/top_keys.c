@@ -33,12 +33,11 @@ static void erase_character(char *text)
 /* As UTF-8; nothing where it has no room. */
 static void add_character(char *text, unsigned character)
 {
-	size_t length = strlen(text), more = character < 0x80	 ? 0 :
-					     character < 0x800	 ? 1 :
-					     character < 0x10000 ? 2 :
-								   3;
 	static const unsigned char marks[] = { 0, 0xC0, 0xE0, 0xF0 };
+	size_t length = strlen(text), more = 0;
 
+	if (character >= 0x80)
+		more = character < 0x800 ? 1 : character < 0x10000 ? 2 : 3;
 	if (length + more + 2 > TOP_FILTER_BYTES)
 		return;
 	text[length] = (char)(marks[more] | character >> (6 * more));

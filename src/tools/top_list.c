@@ -22,7 +22,8 @@ static struct words latency_words(const cJSON *counters, const char *quantile)
 	struct words words = { "-" };
 
 	if (number_of(counters, "answers"))
-		snprintf(words.text, sizeof(words.text), "%.1f ms", number_of(latency, quantile));
+		snprintf(words.text, sizeof(words.text), "%.1f ms",
+			 number_of(latency, quantile));
 	return words;
 }
 
@@ -60,15 +61,17 @@ static struct bus_columns bus_columns_for(const struct grid *grid, const cJSON *
 static void draw_load(const cJSON *bus, const struct bus_columns *columns, struct grid *grid,
 		      int row)
 {
-	double load = number_of(bus, "load"), stretch = number_of(bus, "stretch");
-	enum style style = stretch > 1.05 ? STYLE_BAD : load > 0.8 ? STYLE_WARNING : STYLE_GOOD;
+	double load = number_of(bus, "load");
+	enum style style = is_late(bus) ? STYLE_BAD :
+			   load > 0.8 ? STYLE_WARNING : STYLE_GOOD;
 	int end;
 
 	grid_bar(grid, row, columns->load, columns->bar, load, style);
 	end = grid_putf(grid, row, columns->load + columns->bar, 0, STYLE_PLAIN, "%4.0f %%",
 			100 * load);
-	if (stretch > 1.05)
-		grid_putf(grid, row, end, 0, STYLE_BAD, " x%.1f", stretch);
+	if (is_late(bus))
+		grid_putf(grid, row, end, 0, STYLE_BAD, " x%.1f",
+			  number_of(bus, "stretch"));
 }
 
 /* Adapters tell themselves apart by the end of their names. */
@@ -103,7 +106,7 @@ static void draw_bus(const cJSON *bus, const struct bus_columns *columns, struct
 
 static bool is_in_trouble(const cJSON *bus)
 {
-	return !is_true(bus, "open") || number_of(bus, "stretch") > 1.05;
+	return !is_true(bus, "open") || is_late(bus);
 }
 
 /* Where not all have room, those that are in trouble come first. */
@@ -122,7 +125,8 @@ static int draw_buses(const struct top_model *model, struct grid *grid, int row)
 	grid_put(grid, row++, columns.port, 0, STYLE_BAR, "PORT");
 	for (int turn = is_tight ? 0 : 1; turn < 2; turn++) {
 		cJSON_ArrayForEach(bus, buses) {
-			if (is_tight && (is_in_trouble(bus) == turn || left <= count - room + 1))
+			if (is_tight &&
+			    (is_in_trouble(bus) == turn || left <= count - room + 1))
 				continue;
 			draw_bus(bus, &columns, grid, row++);
 			left--;
@@ -220,16 +224,14 @@ static void draw_device(const struct top_row *at, const struct device_columns *c
 			struct grid *grid, int row)
 {
 	const cJSON *device = at->device;
-	const char *state = string_of(device, "state");
-	enum style style = !strcmp(state, "online") ? STYLE_GOOD :
-			   !strcmp(state, "offline") ? STYLE_BAD : STYLE_WARNING;
 
 	grid_put(grid, row, 1, (columns->bus ? columns->bus : columns->state) - 1, STYLE_PLAIN,
 		 string_of(device, "device"));
 	if (columns->bus)
 		grid_put(grid, row, columns->bus, columns->state - 1, STYLE_PLAIN,
 			 string_of(at->bus, "bus"));
-	grid_put(grid, row, columns->state, columns->answered - 1, style, state);
+	grid_put(grid, row, columns->state, columns->answered - 1,
+		 top_state_style(device), string_of(device, "state"));
 	grid_put(grid, row, columns->answered, columns->latency - 1, STYLE_PLAIN,
 		 number_of(device, "answers") ?
 			 duration_words(number_of(device, "silent_ms")).text :

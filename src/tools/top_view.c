@@ -26,6 +26,14 @@ int top_name_width(const struct grid *grid, int width, const char *name)
 	return own > width ? own : width;
 }
 
+enum style top_state_style(const cJSON *device)
+{
+	const char *state = string_of(device, "state");
+
+	return !strcmp(state, "online") ? STYLE_GOOD :
+	       !strcmp(state, "offline") ? STYLE_BAD : STYLE_WARNING;
+}
+
 void top_put_range(struct grid *grid, int row, int column, size_t first, size_t page,
 		   size_t count)
 {
@@ -117,7 +125,9 @@ static double sample_at(const cJSON *samples, int index)
 {
 	const cJSON *sample = cJSON_GetArrayItem(samples, index);
 
-	return cJSON_IsNumber(sample) && isfinite(sample->valuedouble) ? sample->valuedouble : 0;
+	if (!cJSON_IsNumber(sample) || !isfinite(sample->valuedouble))
+		return 0;
+	return sample->valuedouble;
 }
 
 /* The most of some samples. */

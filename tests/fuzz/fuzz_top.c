@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
 /* Rows, columns, keys up to a newline, and the JSON behind it. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
