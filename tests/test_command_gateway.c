@@ -125,6 +125,15 @@ static void wait_for_broker(const char *words, unsigned times)
 	wait_for(broker_says, times);
 }
 
+static void configure_bus(const char *device)
+{
+	assert_int_equal(stage_write(&stage, "bus.yaml",
+				     "bus: simulated\nport: %s/bus\nbaud: 115200\n"
+				     "timeout: 100ms\nretries: 1\n"
+				     "devices:\n  - {name: relay, map: relay, address: 1%s}\n",
+				     stage.directory, device), 0);
+}
+
 static int set_up(void **state)
 {
 	const char *postbus = getenv("POSTBUS");
@@ -148,11 +157,7 @@ static int set_up(void **state)
 	listen_to_answers();
 	wait_for_broker("Sending SUBACK to listener", 1);
 	assert_int_equal(stage_configure(&stage, "", ""), 0);
-	assert_int_equal(stage_write(&stage, "bus.yaml",
-				     "bus: simulated\nport: %s/bus\nbaud: 115200\n"
-				     "timeout: 100ms\nretries: 1\n"
-				     "devices:\n  - {name: relay, map: relay, address: 1}\n",
-				     stage.directory), 0);
+	configure_bus("");
 	assert_int_equal(stage_start_gateway(&stage), 0);
 	wait_for_log("subscribed to demo/+/+/set", 1);
 	return 0;
@@ -405,6 +410,47 @@ static void somebody_on_the_machine_may_write(_unused_ void **state)
 	assert_int_equal(file_lines_with("out", "no gateway is running"), 1);
 }
 
+/* What can be set changes while it runs, and with it what is subscribed to. */
+static void a_reload_changes_what_can_be_set(_unused_ void **state)
+{
+	publish("level", "{\"id\":\"1\",\"value\":9}", NULL);
+	wait_for_answer("{\"id\":\"1\",\"ok\":true,\"value\":9}", 1);
+	configure_bus(", commands: false");
+	kill(stage.gateway, SIGHUP);
+	wait_for_log("reload: done", 1);
+	wait_for_broker("Received UNSUBSCRIBE from postbus-demo", 1);
+	publish("level", "{\"id\":\"2\",\"value\":9}", NULL);
+	configure_bus(", points: {level: {write: {max: 5}}}");
+	kill(stage.gateway, SIGHUP);
+	wait_for_log("reload: done", 2);
+	wait_for_broker("Received SUBSCRIBE from postbus-demo", 2);
+	publish("level", "{\"id\":\"3\",\"value\":9}", NULL);
+	wait_for_answer("{\"id\":\"3\",\"ok\":false,\"error\":\"9 is more than 5", 1);
+	publish("level", "{\"id\":\"4\",\"value\":4}", NULL);
+	wait_for_answer("{\"id\":\"4\",\"ok\":true,\"value\":4}", 1);
+	/* Nobody was told of the one that came while nobody listened. */
+	assert_int_equal(file_lines_with("came", "\"2\""), 0);
+	assert_int_equal(written.count, 2);
+}
+
+/* It has no expiry, no response topic, and no reasons; all else is as with MQTT 5. */
+static void older_brokers_bring_commands_too(_unused_ void **state)
+{
+	stage_end(&stage.gateway, SIGTERM);
+	stage.broker_group = "version = \"3.1.1\"; client_id = \"old\";";
+	assert_int_equal(stage_configure(&stage, "", ""), 0);
+	configure_bus("");
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for_log("subscribed to demo/+/+/set", 2);
+	publish("mode", "heat", NULL);
+	wait_for_answer("demo/relay/mode/result {\"ok\":true,\"value\":\"heat\"}", 1);
+	stage_end(&stage.gateway, SIGKILL);
+	publish("mode", "off", NULL);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for_answer("demo/relay/mode/result {\"ok\":true,\"value\":\"off\"}", 1);
+	assert_int_equal(file_lines_with("mosquitto.log", "Received SUBSCRIBE from old"), 1);
+}
+
 /* What it was asked for goes on when it is stopped in good order. */
 static void stopped_in_good_order_it_answers(_unused_ void **state)
 {
@@ -432,6 +478,8 @@ int main(void)
 		gateway_test(what_was_begun_before_a_reboot_is_told),
 		gateway_test(somebody_on_the_machine_may_write),
 		gateway_test(stopped_in_good_order_it_answers),
+		gateway_test(a_reload_changes_what_can_be_set),
+		gateway_test(older_brokers_bring_commands_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

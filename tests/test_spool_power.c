@@ -57,6 +57,15 @@ static size_t cut_at; /* before it, the power failed once */
 static struct spool_sums sums_before;
 static bool is_left_out; /* some of what was refused */
 
+/* A note that is changed again and again: which one is promised after so many operations. */
+static struct {
+	uint64_t version;
+	size_t kept;
+} notes[8192];
+static size_t note_count;
+static uint64_t noted;      /* the last version */
+static bool note_is_owed;
+
 static int set_up(_unused_ void **state)
 {
 	directory = work_directory("/dev/shm");
@@ -146,6 +155,39 @@ static void send_next(void)
 	step_is_owed |= flight.qos == 2;
 }
 
+static void change_note(void)
+{
+	uint8_t bytes[308] = { 0 };
+
+	put_u64(bytes, ++noted);
+	assert_int_equal(spool_note(spool, RECORD_COMMAND, 7, bytes, 8 + below(300), true), 0);
+	note_is_owed = step_is_owed = true;
+}
+
+/* 0: there is none. */
+static uint64_t note_found_in(const struct spool *in)
+{
+	const struct note *note = notes_find(spool_notes(in), RECORD_COMMAND, 7);
+
+	return note ? get_u64(note->bytes) : 0;
+}
+
+static void promise_note(uint64_t version, size_t kept)
+{
+	notes[note_count].version = version;
+	notes[note_count++].kept = kept;
+}
+
+static uint64_t promised_note(size_t done)
+{
+	uint64_t version = 0;
+
+	for (size_t i = 0; i < note_count; i++)
+		if (notes[i].kept <= done)
+			version = notes[i].version;
+	return version;
+}
+
 /* A step of one of the first flights. */
 static void step(void)
 {
@@ -223,6 +265,9 @@ static void commit(bool later)
 	step_is_owed = false;
 	now = power_operations();
 	commits[commit_count++] = now;
+	if (note_is_owed)
+		promise_note(noted, now);
+	note_is_owed = false;
 	for (size_t i = 0; i < fate_count; i++) {
 		struct fate *fate = &fates[i];
 
@@ -250,6 +295,8 @@ static void work(unsigned actions, bool slow)
 	for (unsigned i = 0; i < actions; i++) {
 		unsigned what = below(20);
 
+		if (below(15) == 0)
+			change_note();
 		if (what < (slow ? 9 : 6))
 			append(below(3) ? 40 + below(600) : 20000 + below(20000), any_qos());
 		else if (what < 11)
@@ -272,6 +319,8 @@ static void work_without_backlog(unsigned rounds)
 		size_t count;
 
 		append(40 + below(3000), below(8) ? below(2) : 2);
+		if (below(10) == 0)
+			change_note();
 		if (below(2))
 			commit(false);
 		do {
@@ -418,6 +467,7 @@ static void visit(size_t done, const char *state)
 		hold(fates[i].visible > done || fates[i].seq < next, fates[i].seq);
 		check_flight(done, state, &fates[i]);
 	}
+	hold(note_found_in(spool) >= promised_note(done), note_found_in(spool));
 	waiting = work_find_all(spool, note_found, &cut);
 	check_sums(done, state);
 	check_aside(done, state);
@@ -436,8 +486,9 @@ static void begin_work(void)
 {
 	char *path;
 
-	fate_count = commit_count = cut_at = 0;
-	step_is_owed = is_left_out = false;
+	fate_count = commit_count = cut_at = note_count = 0;
+	noted = 0;
+	step_is_owed = is_left_out = note_is_owed = false;
 	sums_before = (struct spool_sums){ 0 };
 	random_state = seed;
 	*fake_clock() = (struct fake_clock){
@@ -506,7 +557,9 @@ static void cut_power_once(void)
 	spool_range(spool, &oldest, &next);
 	for (size_t i = 0; i < fate_count; i++)
 		assert_true(fates[i].visible == NEVER || fates[i].seq < next);
-	step_is_owed = false;
+	step_is_owed = note_is_owed = false;
+	assert_true(note_found_in(spool) >= promised_note(cut_at));
+	promise_note(note_found_in(spool), cut_at);
 	note_survivors();
 }
 

@@ -161,14 +161,14 @@ static void a_connack_that_never_came_is_reckoned_with(_unused_ void **state)
 	for (unsigned crashes = 0; crashes < 2; crashes++) {
 		unsigned connects;
 
+		if (crashes)
+			kill_session();
 		restart_broker();
 		connects = broker_lines_with("Sending CONNACK");
 		proxy_cut_after(stage.proxy, PROXY_TO_CLIENT, 1);
 		proxy_cut(stage.proxy, false);
-		if (crashes) {
-			kill_session();
+		if (crashes)
 			begin();
-		}
 		while (broker_lines_with("Sending CONNACK") < connects + 1) {
 			assert_int_equal(stage_wait_ms(&stage, 1), 0);
 		}
