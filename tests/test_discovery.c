@@ -10,10 +10,14 @@
 #include <cmocka.h>
 
 #include "bridge/discovery.h"
+#include "bridge/entity.h"
 #include "bridge/mapping.h"
+#include "bridge/setting.h"
+#include "config/writing.h"
 #include "field/driver.h"
 
 #include <cjson/cJSON.h>
+#include <math.h>
 #include <string.h>
 
 static cJSON *allowed;
@@ -114,6 +118,34 @@ static void check_sensor(const cJSON *json)
 			 class);
 }
 
+static void check_number(const cJSON *json)
+{
+	const char *class = text_at(json, "device_class");
+	const char *unit = text_at(json, "unit_of_measurement");
+
+	assert_true(at(json, "min")->valuedouble < at(json, "max")->valuedouble);
+	assert_true(at(json, "step")->valuedouble >= 0.001);
+	assert_string_equal(text_at(json, "mode"), "box");
+	if (class)
+		assert_true(has(at(at(at(allowed, "sensor_classes"), class), "units"), unit));
+}
+
+static void check_component(const cJSON *json, const char *component)
+{
+	const cJSON *key;
+
+	cJSON_ArrayForEach(key, at(at(allowed, "required"), component))
+		at(json, key->valuestring);
+	if (!strcmp(component, "sensor"))
+		check_sensor(json);
+	else if (!strcmp(component, "number"))
+		check_number(json);
+	else if (!strcmp(component, "select"))
+		assert_true(cJSON_GetArraySize(at(json, "options")) > 0);
+	else if (!strcmp(component, "binary_sensor") && text_at(json, "device_class"))
+		assert_true(has(at(allowed, "binary_classes"), text_at(json, "device_class")));
+}
+
 static void check_id(const char *id)
 {
 	assert_true(*id);
@@ -153,22 +185,19 @@ static void check_device(const cJSON *json)
 static cJSON *check_entity(void)
 {
 	cJSON *json = cJSON_Parse(payload_bytes);
-	const char *entity_id, *component;
+	char component[32];
+	const char *entity_id;
 
 	assert_non_null(json);
 	entity_id = text_at(json, "default_entity_id");
-	component = strncmp(entity_id, "sensor.", 7) ? "binary_sensor" : "sensor";
+	snprintf(component, sizeof(component), "%.*s", (int)strcspn(entity_id, "."), entity_id);
 	check_topic(component);
 	check_keys(json, "every", component);
 	assert_int_equal(strspn(strchr(entity_id, '.') + 1, "abcdefghijklmnopqrstuvwxyz0123456789_"),
 			 strlen(strchr(entity_id, '.') + 1));
 	assert_non_null(text_at(json, "unique_id"));
-	assert_non_null(text_at(json, "state_topic"));
 	check_device(json);
-	if (!strcmp(component, "sensor"))
-		check_sensor(json);
-	else if (text_at(json, "device_class"))
-		assert_true(has(at(allowed, "binary_classes"), text_at(json, "device_class")));
+	check_component(json, component);
 	return json;
 }
 
@@ -365,6 +394,156 @@ static void a_bare_message_too(void **state)
 		    "{{ None if value == 'null' or is_number(value) else value }}");
 }
 
+/* --- points that can be written --- */
+
+static const struct locator nowhere = { .how = LOCATE_NOWHERE };
+static const struct point settable[] = {
+	{ .name = (char *)"relay_1", .table = TABLE_COIL, .type = TYPE_BOOL, .scale = 1,
+	  .writable = true },
+	{ .name = (char *)"target", .table = TABLE_HOLDING, .type = TYPE_I16, .scale = 0.1,
+	  .decimals = 1, .unit = (char *)"°C", .class = (char *)"temperature",
+	  .writable = true, .has_write_min = true, .write_min = 5, .has_write_max = true,
+	  .write_max = 30, .has_write_step = true, .write_step = 0.5 },
+	{ .name = (char *)"mode", .table = TABLE_HOLDING, .type = TYPE_U16, .scale = 1,
+	  .values = state_names, .value_count = 3, .writable = true },
+	{ .name = (char *)"restart", .table = TABLE_COIL, .type = TYPE_BOOL, .scale = 1,
+	  .writable = true, .write_pulse_us = 500000 },
+	{ .name = (char *)"label", .table = TABLE_HOLDING, .type = TYPE_STRING, .length = 8,
+	  .writable = true },
+	{ .name = (char *)"offset", .table = TABLE_HOLDING, .type = TYPE_I16, .scale = 0.1,
+	  .decimals = 1, .writable = true },
+	{ .name = (char *)"factor", .table = TABLE_HOLDING, .type = TYPE_F32, .scale = 1,
+	  .writable = true },
+	{ .name = (char *)"display", .locator = &nowhere, .type = TYPE_NUMBER, .scale = 1,
+	  .writable = true },
+};
+enum { RELAY, TARGET, MODE, RESTART, LABEL, OFFSET, FACTOR, DISPLAY };
+
+static cJSON *settable_entity(size_t point, const char *component)
+{
+	struct catalog_device device = meter;
+	struct catalog before = catalog;
+	struct discovery_walk walk = { .begun = true, .point = point };
+	char wanted[128];
+	cJSON *json;
+
+	device.points = settable;
+	device.point_count = ARRAY_SIZE(settable);
+	catalog.devices = &device;
+	set_up(LAYOUT_DEVICE, PAYLOAD_JSON);
+	assert_true(next(&walk));
+	catalog = before;
+	json = check_entity();
+	snprintf(wanted, sizeof(wanted), "homeassistant/%s/barn/", component);
+	assert_memory_equal(topic_bytes, wanted, strlen(wanted));
+	snprintf(wanted, sizeof(wanted), "barn/meter-1/%s/set", settable[point].name);
+	assert_text(json, "command_topic", wanted);
+	assert_int_equal(at(json, "qos")->valueint, 1);
+	return json;
+}
+
+static void a_bool_is_a_switch(void **state)
+{
+	cJSON *json = settable_entity(RELAY, "switch");
+
+	(void)state;
+	assert_text(json, "payload_on", "on");
+	assert_text(json, "payload_off", "off");
+	assert_text(json, "state_on", "ON");
+	assert_text(json, "state_off", "OFF");
+	assert_text(json, "state_topic", "barn/\"meter\"/1");
+	assert_text(json, "value_template",
+		    "{% if 'relay_1' in value_json %}{{ None if value_json['relay_1'] is none "
+		    "else 'ON' if value_json['relay_1'] else 'OFF' }}{% endif %}");
+	cJSON_Delete(json);
+}
+
+static void check_range(size_t point, double min, double max, double step)
+{
+	cJSON *json = settable_entity(point, "number");
+
+	assert_true(fabs(at(json, "min")->valuedouble - min) < 1e-9);
+	assert_true(fabs(at(json, "max")->valuedouble - max) < 1e-9);
+	assert_true(at(json, "step")->valuedouble == step);
+	cJSON_Delete(json);
+}
+
+static void a_number_has_its_range(void **state)
+{
+	cJSON *json = settable_entity(TARGET, "number");
+
+	(void)state;
+	assert_text(json, "unit_of_measurement", "°C");
+	assert_text(json, "device_class", "temperature");
+	assert_text(json, "state_class", NULL);
+	cJSON_Delete(json);
+	check_range(TARGET, 5, 30, 0.5);
+	check_range(OFFSET, -3276.8, 3276.7, 0.1);
+	check_range(FACTOR, -1e15, 1e15, 0.001);
+}
+
+static void names_are_a_select_and_texts_a_text(void **state)
+{
+	cJSON *json = settable_entity(MODE, "select");
+
+	(void)state;
+	assert_int_equal(cJSON_GetArraySize(at(json, "options")), 2);
+	assert_text(json, "device_class", NULL);
+	assert_text(json, "value_template",
+		    "{% if 'mode' in value_json %}{{ value_json['mode'] if value_json['mode'] "
+		    "is string else None }}{% endif %}");
+	cJSON_Delete(json);
+	json = settable_entity(LABEL, "text");
+	assert_int_equal(at(json, "max")->valueint, 8);
+	cJSON_Delete(json);
+}
+
+static void an_action_is_a_button(void **state)
+{
+	cJSON *json = settable_entity(RESTART, "button");
+
+	(void)state;
+	assert_text(json, "payload_press", "press");
+	assert_text(json, "state_topic", NULL);
+	assert_text(json, "value_template", NULL);
+	cJSON_Delete(json);
+}
+
+/* What is only ever written has no state. */
+static void what_is_not_read_has_no_state(void **state)
+{
+	cJSON *json = settable_entity(DISPLAY, "number");
+
+	(void)state;
+	assert_text(json, "state_topic", NULL);
+	assert_text(json, "value_template", NULL);
+	cJSON_Delete(json);
+}
+
+/* What is told is what a command takes. */
+static void commands_take_what_is_told(void **state)
+{
+	static const struct {
+		size_t point;
+		const char *text;
+	} commands[] = {
+		{ RELAY, "on" }, { RELAY, "off" }, { TARGET, "5" }, { TARGET, "30" },
+		{ TARGET, "5.5" }, { MODE, "off" }, { MODE, "on" }, { RESTART, "press" },
+		{ LABEL, "12345678" }, { OFFSET, "-3276.8" }, { FACTOR, "0.001" },
+	};
+	char error[OUTCOME_ERROR_MAX];
+	struct setting setting;
+	struct value value;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		assert_int_equal(setting_parse(commands[i].text, strlen(commands[i].text),
+					       &setting, error), 0);
+		if (setting_check(&settable[commands[i].point], setting.value, &value, error) < 0)
+			fail_msg("%s: %s", commands[i].text, error);
+	}
+}
+
 static void words_are_told_once_each(void **state)
 {
 	const cJSON *options;
@@ -439,6 +618,7 @@ static size_t check_map(const struct device_map *map)
 	struct bus_config *buses[] = { &bus };
 	struct conf conf = {
 		.gateway = (char *)"barn",
+		.commands = true,
 		.publish = { .topic = (char *)"{gateway}/{device}",
 			     .discovery = DISCOVERY_HOMEASSISTANT,
 			     .discovery_prefix = (char *)"homeassistant",
@@ -498,6 +678,7 @@ static void lists_are_kept_once(void **state)
 	struct bus_config *buses[] = { &bus };
 	struct conf conf = {
 		.gateway = (char *)"barn",
+		.commands = true,
 		.publish = { .topic = (char *)"{gateway}/{device}",
 			     .discovery = DISCOVERY_HOMEASSISTANT,
 			     .discovery_prefix = (char *)"homeassistant",
@@ -519,6 +700,67 @@ static void lists_are_kept_once(void **state)
 	catalog_free(of_all);
 }
 
+static size_t count_entities(const struct catalog *of_all)
+{
+	struct catalog before = catalog;
+	struct discovery_walk walk = { 0 };
+	size_t count = 0;
+
+	catalog = *of_all;
+	for (; next(&walk); count++)
+		cJSON_Delete(check_entity());
+	catalog = before;
+	return count;
+}
+
+/* A catalog outlives the maps: of their locators it keeps what matters. */
+static void a_catalog_knows_what_is_only_written(void **state)
+{
+	struct phrase phrase = { .frame_reply.count = 0 }; /* that says nothing of a value */
+	struct locator locators[] = {
+		{ .how = LOCATE_KEY }, { .how = LOCATE_NOWHERE },
+		{ .how = LOCATE_NOWHERE, .phrase = &phrase },
+		{ .how = LOCATE_KEY, .phrase = &phrase },
+	};
+	struct point of_map[ARRAY_SIZE(locators)];
+	const struct device_map map = { .name = (char *)"m" };
+	struct device_config device = { .name = (char *)"a", .map = &map, .points = of_map,
+					.point_count = ARRAY_SIZE(of_map) };
+	struct bus_config bus = { .name = (char *)"bus", .devices = &device, .device_count = 1 };
+	struct bus_config *buses[] = { &bus };
+	struct conf conf = {
+		.gateway = (char *)"barn",
+		.commands = true,
+		.publish = { .topic = (char *)"{gateway}/{device}",
+			     .discovery = DISCOVERY_HOMEASSISTANT,
+			     .discovery_prefix = (char *)"homeassistant",
+			     .birth_topic = (char *)"homeassistant/status" },
+	};
+	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
+	_cleanup_(catalog_freep) struct catalog *of_all = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(locators); i++)
+		of_map[i] = (struct point){ .name = (char *)"p", .type = TYPE_NUMBER, .scale = 1,
+					    .writable = true, .locator = &locators[i] };
+	assert_int_equal(catalog_new(&config, &of_all), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(locators); i++) {
+		const struct point *point = &of_all->devices[0].points[i];
+
+		assert_true(point->locator != &locators[i]);
+		assert_int_equal(point_is_read(point), point_is_read(&of_map[i]));
+		assert_int_equal(component_of(point), component_of(&of_map[i]));
+	}
+	assert_int_equal(count_entities(of_all), 1 + ARRAY_SIZE(locators));
+
+	/* Without commands there are sensors, of what is read. */
+	catalog_free(TAKE_PTR(of_all));
+	conf.commands = false;
+	assert_int_equal(catalog_new(&config, &of_all), 0);
+	assert_int_equal(component_of(of_all->devices[0].points), COMPONENT_NUMBER_SENSOR);
+	assert_int_equal(count_entities(of_all), 1 + 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,11 +769,18 @@ int main(void)
 		cmocka_unit_test(a_device_message_keeps_what_is_not_in_it),
 		cmocka_unit_test(a_point_message_is_its_value),
 		cmocka_unit_test(a_bare_message_too),
+		cmocka_unit_test(a_bool_is_a_switch),
+		cmocka_unit_test(a_number_has_its_range),
+		cmocka_unit_test(names_are_a_select_and_texts_a_text),
+		cmocka_unit_test(an_action_is_a_button),
+		cmocka_unit_test(what_is_not_read_has_no_state),
+		cmocka_unit_test(commands_take_what_is_told),
 		cmocka_unit_test(words_are_told_once_each),
 		cmocka_unit_test(topics_are_told_apart),
 		cmocka_unit_test(nobody_is_told_where_it_is_off),
 		cmocka_unit_test(maps_that_ship_are_right),
 		cmocka_unit_test(lists_are_kept_once),
+		cmocka_unit_test(a_catalog_knows_what_is_only_written),
 	};
 
 	return cmocka_run_group_tests(tests, read_allowed, forget_allowed);

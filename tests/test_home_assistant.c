@@ -34,11 +34,11 @@ struct listener {
 
 static struct listener ears;
 
-static void listen_to(struct listener *to)
+static void listen_to_topic(struct listener *to, const char *topic)
 {
 	char port[8];
 	char *argv[] = { "mosquitto_sub", "-h", "127.0.0.1", "-p", port, "-q", "1", "-t",
-			 "homeassistant/#", "-F", "%r\t%t\t%p", NULL };
+			 (char *)topic, "-F", "%r\t%t\t%p", NULL };
 	int fds[2];
 
 	memset(to, 0, sizeof(*to));
@@ -48,6 +48,11 @@ static void listen_to(struct listener *to)
 	close(fds[1]);
 	to->fd = fds[0];
 	assert_int_equal(fcntl(to->fd, F_SETFL, O_NONBLOCK), 0);
+}
+
+static void listen_to(struct listener *to)
+{
+	listen_to_topic(to, "homeassistant/#");
 }
 
 static void stop_listening(struct listener *to)
@@ -341,6 +346,79 @@ static void a_birth_has_all_told_again(void **state)
 	assert_int_equal(ears.messages, 3 * ENTITIES);
 }
 
+/* --- the way back --- */
+
+enum { RELAYS = 30 }; /* the address of a board of them */
+
+static const struct entity *find_entity(const char *topic)
+{
+	for (size_t i = 0; i < ears.count; i++)
+		if (!strcmp(ears.entities[i].topic, topic))
+			return &ears.entities[i];
+	return NULL;
+}
+
+static bool is_told(struct stage *on, uint64_t topic)
+{
+	(void)on;
+	hear(&ears);
+	return find_entity((const char *)topic);
+}
+
+static void start_relays(void)
+{
+	_cleanup_(faults_freep) struct faults *faults = faults_new();
+	_cleanup_free_ char *suggestion = NULL;
+	const struct device_map *map;
+
+	assert_int_equal(stage_start_simulator(&stage), 0);
+	assert_int_equal(map_library_get(stage.library, "waveshare-relay-8ch", &map, &suggestion,
+					 faults), 0);
+	assert_int_equal(simulator_add(stage.simulator, map, RELAYS), 0);
+	assert_int_equal(stage_start_broker(&stage), 0);
+	assert_int_equal(stage_start_proxy(&stage), 0);
+	listen_to(&ears);
+	assert_int_equal(stage_configure(&stage, settings, ""), 0);
+	assert_int_equal(stage_write(&stage, "bus.yaml",
+				     "bus: simulated\nport: %s/bus\nbaud: 19200\ndevices:\n"
+				     "  - {name: board, map: waveshare-relay-8ch, address: %d, "
+				     "every: 200ms}\n", stage.directory, RELAYS), 0);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+}
+
+/* What the board publishes, as long as it does not say this. */
+static struct listener board;
+
+static bool board_says(struct stage *on, uint64_t words)
+{
+	(void)on;
+	hear(&board);
+	return board.count && strstr(board.entities[0].payload, (const char *)words);
+}
+
+/* As Home Assistant does it: all that it knows stands in the entity's message. */
+static void a_switch_can_be_switched(void **state)
+{
+	static const char topic[] = "homeassistant/switch/demo/board-relay_3/config";
+	cJSON *json;
+
+	(void)state;
+	start_relays();
+	wait_for(is_told, (uintptr_t)topic);
+	json = cJSON_Parse(find_entity(topic)->payload);
+	assert_non_null(json);
+	listen_to_topic(&board, at(json, "state_topic")->valuestring);
+	wait_for(board_says, (uintptr_t)"\"relay_3\":false");
+	publish(at(json, "command_topic")->valuestring, at(json, "payload_on")->valuestring,
+		NULL);
+	wait_for(board_says, (uintptr_t)"\"relay_3\":true");
+	publish(at(json, "command_topic")->valuestring, at(json, "payload_off")->valuestring,
+		NULL);
+	wait_for(board_says, (uintptr_t)"\"relay_3\":false");
+	stop_listening(&board);
+	cJSON_Delete(json);
+}
+
 static int open_all(void **state)
 {
 	ears.pid = 0;
@@ -366,6 +444,7 @@ int main(void)
 		test(it_waits_for_the_link),
 		test(a_broker_that_lost_all_is_told_again),
 		test(a_birth_has_all_told_again),
+		test(a_switch_can_be_switched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

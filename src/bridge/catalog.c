@@ -2,6 +2,7 @@
 /* catalog.c - what a gateway has to offer, kept apart from the configuration that says so. */
 #include "bridge/catalog.h"
 #include "bridge/mapping.h"
+#include "config/writing.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,21 +22,55 @@ static bool has_same_values(const struct point *a, const struct point *b)
 	return true;
 }
 
-/* Whether two points look the same to those who read them. */
-static bool is_same_point(const struct point *a, const struct point *b)
+static bool has_same_range(const struct point *a, const struct point *b)
 {
-	return !strcmp(a->name, b->name) && a->type == b->type && a->total == b->total &&
-	       is_same_text(a->unit, b->unit) && is_same_text(a->class, b->class) &&
-	       has_same_values(a, b);
+	return a->has_write_min == b->has_write_min && a->write_min == b->write_min &&
+	       a->has_write_max == b->has_write_max && a->write_max == b->write_max &&
+	       a->has_write_step == b->has_write_step && a->write_step == b->write_step &&
+	       a->scale == b->scale && a->offset == b->offset;
 }
 
-static bool is_list_of(const struct point *list, size_t count,
+/* Whether a point that is kept looks the same to those who read and set it. */
+static bool is_same_point(const struct point *kept, const struct point *point, bool commands)
+{
+	if (strcmp(kept->name, point->name) || kept->type != point->type ||
+	    kept->length != point->length || kept->total != point->total ||
+	    !is_same_text(kept->unit, point->unit) ||
+	    !is_same_text(kept->class, point->class) || !has_same_values(kept, point) ||
+	    kept->writable != (point->writable && commands) ||
+	    point_is_read(kept) != point_is_read(point))
+		return false;
+	return !kept->writable || (has_same_range(kept, point) &&
+				   writing_is_action(kept) == writing_is_action(point));
+}
+
+/*
+ * What stands for the locators of a map, which may be gone before the catalog is: whether the
+ * point is read, and whether it is an action.
+ */
+static const struct locator *stand_in(const struct point *point)
+{
+	static const struct phrase of_action; /* without a value */
+	static const struct locator written = { .how = LOCATE_NOWHERE };
+	static const struct locator action = { .how = LOCATE_NOWHERE,
+					       .phrase = (struct phrase *)&of_action };
+	static const struct locator read_action = { .phrase = (struct phrase *)&of_action };
+
+	if (!point->locator)
+		return NULL;
+	if (point->writable && writing_is_action(point) && !point->write_pulse_us)
+		return point_is_read(point) ? &read_action : &action;
+	return point_is_read(point) ? NULL : &written;
+}
+
+static bool is_list_of(const struct catalog *catalog, size_t index,
 		       const struct device_config *device)
 {
-	if (count != device->point_count)
+	if (catalog->list_counts[index] != device->point_count)
 		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!is_same_point(&list[i], &device->points[i]))
+	for (size_t i = 0; i < device->point_count; i++)
+		if (!is_same_point(&catalog->lists[index][i], &device->points[i],
+				   catalog->commands))
 			return false;
 	return true;
 }
@@ -60,9 +95,10 @@ static const struct point *add_list(struct catalog *catalog,
 		points_free(copy, device->point_count);
 		return NULL;
 	}
-	/* The map that has the locators may be gone before this is. */
-	for (size_t i = 0; i < device->point_count; i++)
-		copy[i].locator = NULL;
+	for (size_t i = 0; i < device->point_count; i++) {
+		copy[i].writable = copy[i].writable && catalog->commands;
+		copy[i].locator = stand_in(&copy[i]);
+	}
 	lists[count] = copy;
 	counts[count] = device->point_count;
 	catalog->list_count++;
@@ -73,7 +109,7 @@ static const struct point *find_list(struct catalog *catalog,
 				     const struct device_config *device)
 {
 	for (size_t i = 0; i < catalog->list_count; i++)
-		if (is_list_of(catalog->lists[i], catalog->list_counts[i], device))
+		if (is_list_of(catalog, i, device))
 			return catalog->lists[i];
 	return add_list(catalog, device);
 }
@@ -127,6 +163,7 @@ int catalog_new(const struct config *config, struct catalog **result)
 	catalog->discovery = publish->discovery;
 	catalog->discovery_prefix = strdup(publish->discovery_prefix);
 	catalog->birth_topic = strdup(publish->birth_topic);
+	catalog->commands = config->conf->commands;
 	catalog->layout = publish->layout;
 	catalog->payload = publish->payload;
 	if (!catalog->gateway || !catalog->discovery_prefix || !catalog->birth_topic)

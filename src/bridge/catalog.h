@@ -8,7 +8,7 @@
 struct catalog_device {
 	char *name, *topic; /* expanded; with layout "point" `/{point}` comes behind it */
 	char *map, *title;
-	const struct point *points; /* of which only what is read has a meaning; no locator */
+	const struct point *points; /* a locator only says if it is read */
 	size_t point_count;
 };
 
@@ -16,6 +16,7 @@ struct catalog {
 	char *gateway;
 	enum discovery discovery;
 	char *discovery_prefix, *birth_topic;
+	bool commands; /* false: none of the points is writable */
 	enum layout layout;
 	enum payload_format payload;
 	struct catalog_device *devices;

@@ -116,6 +116,12 @@ OF_GATEWAY(used_bytes, of->uplink.spool.used_bytes)
 OF_GATEWAY(disk_bytes, of->uplink.spool.disk_bytes)
 OF_GATEWAY(limit_bytes, of->spool_max_bytes)
 OF_GATEWAY(failing, of->uplink.spool.failing)
+OF_GATEWAY(commands_received, of->uplink.commands.received)
+OF_GATEWAY(commands_repeated, of->uplink.commands.repeated)
+OF_GATEWAY(commands_done, of->uplink.commands.done)
+OF_GATEWAY(commands_failed, of->uplink.commands.failed)
+OF_GATEWAY(commands_uncertain, of->uplink.commands.uncertain)
+OF_GATEWAY(commands_waiting, of->uplink.commands.waiting)
 
 static const struct {
 	struct family family;
@@ -155,6 +161,19 @@ static const struct {
 	    "Size that the spool may have." }, limit_bytes },
 	{ { "postbus_spool_failing", TYPE_OF_GAUGE, NULL,
 	    "Whether the disk does not take what is written." }, failing },
+	{ { "postbus_commands_received", TYPE_OF_COUNTER, NULL, "Commands that came in." },
+	  commands_received },
+	{ { "postbus_commands_repeated", TYPE_OF_COUNTER, NULL,
+	    "Commands that had come before, and were not carried out again." },
+	  commands_repeated },
+	{ { "postbus_commands_done", TYPE_OF_COUNTER, NULL, "Commands that were carried out." },
+	  commands_done },
+	{ { "postbus_commands_failed", TYPE_OF_COUNTER, NULL,
+	    "Commands that were not carried out." }, commands_failed },
+	{ { "postbus_commands_uncertain", TYPE_OF_COUNTER, NULL,
+	    "Commands of which it is not known." }, commands_uncertain },
+	{ { "postbus_commands_waiting", TYPE_OF_GAUGE, NULL, "Commands that have no end yet." },
+	  commands_waiting },
 };
 
 static void write_gateway(const struct page *page, const struct figures *figures)
@@ -183,6 +202,19 @@ static void write_dropped(const struct page *page, const struct figures *figures
 		const struct label labels[3] = { { "why", loss_why_words(i) } };
 
 		write_sample(page, &family, "", labels, figures->uplink.sums.given_up[i]);
+	}
+}
+
+static void write_refused_commands(const struct page *page, const struct figures *figures)
+{
+	static const struct family family = { "postbus_commands_refused", TYPE_OF_COUNTER, NULL,
+					      "Commands that were refused, by why." };
+
+	write_head(page, &family);
+	for (enum command_refusal i = 0; i < COMMAND_REFUSALS; i++) {
+		const struct label labels[3] = { { "why", command_refusal_name(i) } };
+
+		write_sample(page, &family, "", labels, figures->uplink.commands.refused[i]);
 	}
 }
 
@@ -410,6 +442,7 @@ void exposition_write(const struct figures *figures, enum exposition exposition,
 
 	write_gateway(&page, figures);
 	write_dropped(&page, figures);
+	write_refused_commands(&page, figures);
 	write_buses(&page, figures);
 	write_devices(&page, figures);
 	if (exposition == EXPOSITION_OPENMETRICS)
