@@ -17,6 +17,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -82,13 +83,51 @@ static void on_farewell(void *data)
 	finish(data);
 }
 
+/* Of these buses those that have ended, or that are begun. */
+static void only_ended(const struct reload *reload, const struct config *old, struct config *ended)
+{
+	for (size_t i = 0; i < old->bus_count; i++)
+		if (reload->becomes[i] == NONE)
+			ended->buses[ended->bus_count++] = old->buses[i];
+}
+
+static void only_begun(const struct reload *reload, const struct config *new, size_t old_count,
+		       struct config *begun)
+{
+	for (size_t j = 0; j < new->bus_count; j++) {
+		bool goes_on = false;
+
+		for (size_t i = 0; i < old_count; i++)
+			goes_on = goes_on || reload->becomes[i] == j;
+		if (!goes_on)
+			begun->buses[begun->bus_count++] = new->buses[j];
+	}
+}
+
+/* Whatever goes on has topics of its own, before and after: it need not be looked at. */
+static int find_gone(const struct reload *reload, const struct config *old,
+		     struct retained **gone)
+{
+	const struct config *new = reload->daemon->config;
+	_cleanup_free_ struct bus_config **of_old = calloc(old->bus_count, sizeof(*of_old));
+	_cleanup_free_ struct bus_config **of_new = calloc(new->bus_count, sizeof(*of_new));
+	struct config ended = { .conf = old->conf, .buses = of_old };
+	struct config begun = { .conf = new->conf, .buses = of_new };
+
+	if (!of_old || !of_new)
+		return -ENOMEM;
+	only_ended(reload, old, &ended);
+	only_begun(reload, new, old->bus_count, &begun);
+	return retained_gone(&ended, &begun, gone);
+}
+
 /* Without memory for it the broker keeps what it has: the readings go on. */
 static void say_farewell(struct reload *reload, const struct config *old)
 {
 	struct daemon *daemon = reload->daemon;
 	uint8_t qos = old->conf->publish.qos ? old->conf->publish.qos : 1;
 	struct retained *gone;
-	int r = retained_gone(old, daemon->config, &gone);
+	int r = find_gone(reload, old, &gone);
 
 	if (r == 0)
 		r = farewell_new(daemon->loop, gone, qos, daemon_take_message, daemon,
@@ -125,9 +164,26 @@ static int start_buses(struct reload *reload, struct buses *buses)
 	return r;
 }
 
+static void *free_config(void *config)
+{
+	config_free(config);
+	return NULL;
+}
+
+/* That of a thousand devices takes long enough for a wire to wait. */
+static void free_elsewhere(struct config *config)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, free_config, config))
+		config_free(config);
+	else
+		pthread_detach(thread);
+}
+
 static int change_over(struct reload *reload)
 {
-	_cleanup_(config_freep) struct config *old = reload->daemon->config;
+	struct config *old = reload->daemon->config;
 	struct daemon *daemon = reload->daemon;
 	struct buses buses;
 	int r = start_buses(reload, &buses);
@@ -136,13 +192,16 @@ static int change_over(struct reload *reload)
 	daemon->config = TAKE_PTR(reload->config);
 	if (r == 0)
 		r = daemon_tell_config(daemon);
-	if (r < 0)
+	if (r < 0) {
+		config_free(old);
 		return r;
+	}
 	uplink_change(daemon->uplink, daemon->config->conf);
 	log_notice("reload: done; buses: %zu new, %zu changed, %zu gone, %zu go on",
 		   reload->added, reload->changed, reload->removed,
 		   daemon->config->bus_count - reload->added - reload->changed);
 	say_farewell(reload, old);
+	free_elsewhere(old);
 	return 0;
 }
 

@@ -182,6 +182,38 @@ def every_key_of_the_configuration_is_in_the_manual():
                 yield f"postbus.conf.5, {group}: the word {word} is missing"
 
 
+WORDS_OF_CHANGES = {"CONF_RESTART": "a restart", "CONF_LINK": "another link to the broker",
+                    "CONF_BUSES": "all buses anew", "CONF_NOW": "nothing"}
+
+
+def changes_of_conf():
+    """{key: what it takes for a change of it}: keys of the file, and those that differ below."""
+    text = (SOURCE / "src/config/conf_keys.c").read_text()
+    said = {table: {(match[1], below[1] if (below := re.search(r"\.keys = (\w+)", entry)) else ""):
+                    (re.search(r"\.change = (\w+)", entry) or ["", ""])[1]
+                    for entry in re.split(r"\n\t(?=\{)", body)
+                    if (match := re.match(r'\s*\{"(\w+)"', entry))}
+            for table, body in re.findall(r"struct key (\w+)\[\] = \{(.*?)\n\};", text, re.S)}
+    changes = {}
+    for (key, below), change in said["conf_keys"].items():
+        changes[key] = WORDS_OF_CHANGES[change or "CONF_RESTART"]
+        changes |= {f"{key}.{inner}": WORDS_OF_CHANGES[inner_change]
+                    for (inner, _), inner_change in said.get(below, {}).items() if inner_change}
+    return changes
+
+
+def the_manual_says_what_a_reload_takes():
+    told = {}
+    for names, words in re.findall(r"^\.It Ic (.*) Ta (.*)$", part("postbus.conf.5", "RELOADING"),
+                                   re.M):
+        told |= {name: words for name in re.findall(r"[\w.]+", names.replace("No others", ""))}
+    changes = changes_of_conf()
+    yield from differ("postbus.conf.5, reloading", set(changes), set(told))
+    yield from (f"postbus.conf.5, reloading: {name} takes {changes[name]}"
+                for name in changes.keys() & told.keys()
+                if not told[name].startswith(changes[name]))
+
+
 def properties(node):
     if isinstance(node, list):
         return set().union(*map(properties, node))
@@ -236,6 +268,7 @@ def main():
     for test in (every_verb_is_in_the_manual, every_option_is_in_the_manual,
                  every_option_is_in_the_help, commands_that_are_quoted_exist,
                  every_key_of_the_configuration_is_in_the_manual,
+                 the_manual_says_what_a_reload_takes,
                  every_key_of_a_bus_is_in_the_manual, every_key_of_a_map_is_in_the_manual,
                  pages_refer_to_pages_that_are_installed, no_page_has_a_fault):
         print(f"[ RUN      ] {test.__name__}")
