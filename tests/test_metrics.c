@@ -458,6 +458,37 @@ static void it_tells_the_truth(void **state)
 	assert_true(answers + errors <= requests);
 }
 
+static bool has_devices(struct stage *on, uint64_t count)
+{
+	(void)on;
+	return get_page(EXPOSITION_OPENMETRICS) &&
+	       value_of("postbus_bus_devices{bus=\"simulated\"}") == (double)count;
+}
+
+/* What is told is what there is now. */
+static void a_reload_is_followed(void **state)
+{
+	char settings[128];
+
+	(void)state;
+	listen_on_a_socket(settings, sizeof(settings));
+	start(settings);
+	wait_for(all_is_online, 0);
+	for (unsigned count = 1; count < 4; count++) {
+		assert_int_equal(stage_write(&stage, "bus.yaml",
+					     "bus: simulated\nport: %s/bus\nbaud: 19200\n"
+					     "devices:\n  - {name: \"climate-{address}\", "
+					     "map: xy-md02, address: [%u-%u]}\n",
+					     stage.directory, STAGE_FIRST_ADDRESS,
+					     STAGE_FIRST_ADDRESS + count - 1), 0);
+		kill(stage.gateway, SIGHUP);
+		wait_for(has_devices, count);
+		check_page(EXPOSITION_OPENMETRICS);
+		value_of("postbus_device_online{bus=\"simulated\",device=\"climate-11\"}");
+		assert_null(strstr(page, "climate-18"));
+	}
+}
+
 static void http_is_spoken(void **state)
 {
 	struct sockaddr_un address = socket_address();
@@ -600,6 +631,7 @@ int main(void)
 		cmocka_unit_test(the_form_is_right),
 #ifdef HAVE_MICROHTTPD
 		stage_test(it_tells_the_truth),
+		stage_test(a_reload_is_followed),
 		stage_test(http_is_spoken),
 		stage_test(a_loopback_port_is_served),
 		stage_test(a_port_in_use_is_told),
