@@ -10,19 +10,21 @@ enum { OUTCOME_ERROR_MAX = 120 };
 struct command {
 	uint64_t number; /* tells its outcome from others'; never 0 */
 	char device[NAME_MAX_LENGTH + 1], point[NAME_MAX_LENGTH + 1];
-	struct value value; /* as the point shows it: scaled, a name where it has `values:` */
+	struct value
+		value; /* as the point shows it: scaled, a name where it has `values:` */
 };
 
 enum outcome_kind {
-	OUTCOME_DONE,      /* the device has confirmed it */
-	OUTCOME_FAILED,    /* it has not been carried out; .error says why */
+	OUTCOME_DONE,   /* the device has confirmed it */
+	OUTCOME_FAILED, /* it has not been carried out; .error says why */
 	OUTCOME_UNCERTAIN, /* it went onto the wire and nothing right came back; .error says what */
 };
 
 struct outcome {
 	uint64_t number; /* of its command */
 	enum outcome_kind kind;
-	struct value value; /* DONE: as read back where the map says `verify: true`, else as written */
+	struct value
+		value; /* DONE: as read back where the map says `verify: true`, else as written */
 	char error[OUTCOME_ERROR_MAX];
 };
 

@@ -31,7 +31,8 @@ static int take_text(const char *text, size_t n, struct setting *setting,
 		     char error[OUTCOME_ERROR_MAX])
 {
 	if (n > STRING_MAX_LENGTH)
-		return wrong(error, "a value has at most %d bytes, not %zu", STRING_MAX_LENGTH, n);
+		return wrong(error, "a value has at most %d bytes, not %zu",
+			     STRING_MAX_LENGTH, n);
 	memcpy(setting->value, text, n);
 	setting->value[n] = '\0';
 	return 0;
@@ -134,13 +135,16 @@ static int take_expires(const cJSON *node, struct setting *setting,
 		setting->expires_ms = (uint64_t)ms;
 		return 0;
 	}
-	return wrong(error, "expires is a time such as \"2026-11-23T18:52:01Z\", or milliseconds "
-			    "since 1970");
+	return wrong(
+		error,
+		"expires is a time such as \"2026-11-23T18:52:01Z\", or milliseconds "
+		"since 1970");
 }
 
 /* --- the rest of the object --- */
 
-static int take_id(const cJSON *node, struct setting *setting, char error[OUTCOME_ERROR_MAX])
+static int take_id(const cJSON *node, struct setting *setting,
+		   char error[OUTCOME_ERROR_MAX])
 {
 	size_t n = cJSON_IsString(node) ? strlen(node->valuestring) : 0;
 
@@ -151,13 +155,15 @@ static int take_id(const cJSON *node, struct setting *setting, char error[OUTCOM
 }
 
 /* A number is kept digit for digit where a double can, and refused where it could not. */
-static int take_number(double number, struct setting *setting, char error[OUTCOME_ERROR_MAX])
+static int take_number(double number, struct setting *setting,
+		       char error[OUTCOME_ERROR_MAX])
 {
 	struct value value = {.kind = VALUE_DOUBLE, .d = number};
 	struct text text = {.data = setting->value, .size = sizeof(setting->value)};
 
 	if (!isfinite(number) || fabs(number) > EXACT_MOST)
-		return wrong(error, "a number above 2^53 is written in quotes, digit for digit");
+		return wrong(error,
+			     "a number above 2^53 is written in quotes, digit for digit");
 	number_print(&value, &text);
 	return 0;
 }
@@ -166,7 +172,8 @@ static int take_value(const cJSON *node, struct setting *setting,
 		      char error[OUTCOME_ERROR_MAX])
 {
 	if (cJSON_IsString(node))
-		return take_text(node->valuestring, strlen(node->valuestring), setting, error);
+		return take_text(node->valuestring, strlen(node->valuestring), setting,
+				 error);
 	if (cJSON_IsNumber(node))
 		return take_number(node->valuedouble, setting, error);
 	if (cJSON_IsBool(node))
@@ -186,13 +193,15 @@ static int take_object(const cJSON *object, struct setting *setting,
 	bool seen[ARRAY_SIZE(keys)] = {false};
 	const cJSON *node;
 
-	cJSON_ArrayForEach(node, object) {
+	cJSON_ArrayForEach(node, object)
+	{
 		size_t key = 0;
 
 		while (key < ARRAY_SIZE(keys) && strcmp(node->string, keys[key].name))
 			key++;
 		if (key == ARRAY_SIZE(keys))
-			return wrong(error, "there is no '%.32s': id, value and expires can be",
+			return wrong(error,
+				     "there is no '%.32s': id, value and expires can be",
 				     node->string);
 		if (seen[key])
 			return wrong(error, "%s stands twice", keys[key].name);
@@ -238,7 +247,8 @@ int setting_parse(const char *payload, size_t n, struct setting *setting,
 	if (!n)
 		return wrong(error, "the payload is empty");
 	if (n > SETTING_PAYLOAD_MAX)
-		return wrong(error, "the payload is longer than %d bytes", SETTING_PAYLOAD_MAX);
+		return wrong(error, "the payload is longer than %d bytes",
+			     SETTING_PAYLOAD_MAX);
 	if (memchr(payload, '\0', n))
 		return wrong(error, "there is a zero byte in the payload");
 	if (payload[0] == '{' || payload[0] == '"')

@@ -5,14 +5,14 @@
 #include "bridge/command.h"
 
 enum {
-	SETTING_ID_MAX = 64,       /* bytes of an id */
+	SETTING_ID_MAX = 64,        /* bytes of an id */
 	SETTING_PAYLOAD_MAX = 1024, /* a longer payload is none */
 };
 
 struct setting {
 	char id[SETTING_ID_MAX + 1]; /* empty: it has none */
 	bool has_expires;
-	uint64_t expires_ms; /* since 1970 */
+	uint64_t expires_ms;               /* since 1970 */
 	char value[STRING_MAX_LENGTH + 1]; /* as text: a name, digits, true or false */
 };
 

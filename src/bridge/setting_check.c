@@ -37,7 +37,8 @@ _printf_(2, 3) static int wrong(char error[OUTCOME_ERROR_MAX], const char *forma
 /* 1 for `on` and the like, 0 for `off`, -1 for no such word. */
 static int truth_of(const char *text)
 {
-	static const char *const words[] = {"0", "1", "off", "on", "false", "true", "no", "yes"};
+	static const char *const words[] = {"0",     "1",    "off", "on",
+					    "false", "true", "no",  "yes"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (!strcasecmp(text, words[i]))
@@ -76,9 +77,10 @@ static int check_action(const struct point *point, const char *text, struct valu
 {
 	const char *name = name_of(point, 1);
 
-	if (truth_of(text) != 1 && strcasecmp(text, "press") && (!name || strcmp(text, name)))
-		return wrong(error, "%s is an action and takes on, not '%.*s'", point->name, SHOWN,
-			     text);
+	if (truth_of(text) != 1 && strcasecmp(text, "press") &&
+	    (!name || strcmp(text, name)))
+		return wrong(error, "%s is an action and takes on, not '%.*s'",
+			     point->name, SHOWN, text);
 	show_truth(point, true, value);
 	return 0;
 }
@@ -138,7 +140,8 @@ static int check_string(const struct point *point, const char *text, struct valu
 	size_t most = point->length ? point->length : STRING_MAX_LENGTH, n = strlen(text);
 
 	if (n > most)
-		return wrong(error, "%s takes at most %zu bytes, not %zu", point->name, most, n);
+		return wrong(error, "%s takes at most %zu bytes, not %zu", point->name,
+			     most, n);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
 			return wrong(error, "there is a control character in the value");
@@ -184,13 +187,14 @@ static bool parse_number(const char *text, struct number *number)
 
 static bool is_integer(const struct point *point)
 {
-	return point->type != TYPE_F32 && point->type != TYPE_F64 && point->type != TYPE_NUMBER;
+	return point->type != TYPE_F32 && point->type != TYPE_F64 &&
+	       point->type != TYPE_NUMBER;
 }
 
 static bool is_signed(const struct point *point)
 {
-	return point->type == TYPE_I8 || point->type == TYPE_I16 || point->type == TYPE_I32 ||
-	       point->type == TYPE_I64;
+	return point->type == TYPE_I8 || point->type == TYPE_I16 ||
+	       point->type == TYPE_I32 || point->type == TYPE_I64;
 }
 
 static bool is_scaled(const struct point *point)
@@ -224,38 +228,41 @@ static int check_limits(const struct point *point, const char *text, double d,
 	writing_range(point, &least, &most);
 	if (d > most + hair_of(most)) {
 		print_number(most, limit);
-		return wrong(error, "%.*s is more than %s, the most that %s takes", SHOWN, text,
-			     limit, point->name);
+		return wrong(error, "%.*s is more than %s, the most that %s takes", SHOWN,
+			     text, limit, point->name);
 	}
 	if (d < least - hair_of(least)) {
 		print_number(least, limit);
-		return wrong(error, "%.*s is less than %s, the least that %s takes", SHOWN, text,
-			     limit, point->name);
+		return wrong(error, "%.*s is less than %s, the least that %s takes",
+			     SHOWN, text, limit, point->name);
 	}
 	steps = point->has_write_step ? (d - from) / point->write_step : 0;
 	if (fabs(steps - round(steps)) > 1e-6) {
 		print_number(point->write_step, limit);
-		return wrong(error, "%.*s is not a whole number of steps of %s", SHOWN, text,
-			     limit);
+		return wrong(error, "%.*s is not a whole number of steps of %s", SHOWN,
+			     text, limit);
 	}
 	return 0;
 }
 
 /* Of a whole number without a scale: exactly as many bits as the type has. */
-static int check_whole(const struct point *point, const char *text, const struct number *number,
-		       struct value *value, char error[OUTCOME_ERROR_MAX])
+static int check_whole(const struct point *point, const char *text,
+		       const struct number *number, struct value *value,
+		       char error[OUTCOME_ERROR_MAX])
 {
 	double least, most;
 
 	writing_range(point, &least, &most);
 	if (!number->whole && number->d != floor(number->d))
-		return wrong(error, "%.*s is no whole number, and %s takes no others", SHOWN, text,
-			     point->name);
+		return wrong(error, "%.*s is no whole number, and %s takes no others",
+			     SHOWN, text, point->name);
 	/* Beyond 2^63 and 2^64 a double does not see by how much. */
-	if (!number->whole || (is_signed(point) && number->magnitude > (uint64_t)INT64_MAX +
-									       number->negative) ||
+	if (!number->whole ||
+	    (is_signed(point) &&
+	     number->magnitude > (uint64_t)INT64_MAX + number->negative) ||
 	    (!is_signed(point) && number->negative && number->magnitude))
-		return wrong(error, "%.*s is more than %s can hold", SHOWN, text, point->name);
+		return wrong(error, "%.*s is more than %s can hold", SHOWN, text,
+			     point->name);
 	if (!is_signed(point)) {
 		value->kind = VALUE_UNSIGNED;
 		value->u = number->magnitude;
@@ -276,15 +283,18 @@ static int round_to_point(const struct point *point, const char *text,
 	if (is_integer(point) && !is_scaled(point))
 		return check_whole(point, text, number, value, error);
 	/* Of 64 bits a double does not see the end. */
-	if (is_integer(point) && (raw >= ldexp(1, is_signed(point) ? 63 : 64) || raw < -ldexp(1, 63)))
-		return wrong(error, "%.*s is more than %s can hold", SHOWN, text, point->name);
+	if (is_integer(point) &&
+	    (raw >= ldexp(1, is_signed(point) ? 63 : 64) || raw < -ldexp(1, 63)))
+		return wrong(error, "%.*s is more than %s can hold", SHOWN, text,
+			     point->name);
 	if (is_integer(point)) {
 		value->kind = VALUE_DECIMAL;
 		value->decimals = point->decimals;
 		value->d = round(raw) * point->scale + point->offset;
 	} else if (point->type == TYPE_F32) {
 		value->kind = VALUE_FLOAT;
-		value->d = (double)(float)((double)(float)raw * point->scale + point->offset);
+		value->d = (double)(float)((double)(float)raw * point->scale +
+					   point->offset);
 	} else {
 		value->kind = VALUE_DOUBLE;
 		value->d = number->d;
@@ -336,8 +346,8 @@ static int check_number(const struct point *point, const char *text, struct valu
 	if (r < 0)
 		return r;
 	if (is_none(point, value))
-		return wrong(error, "%.*s is how %s says that it has no value", SHOWN, text,
-			     point->name);
+		return wrong(error, "%.*s is how %s says that it has no value", SHOWN,
+			     text, point->name);
 	if (point->type == TYPE_NUMBER && !is_scaled(point))
 		show_written(&number, value);
 	return 0;

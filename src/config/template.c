@@ -45,8 +45,8 @@ static void add_item(struct template *template, uint16_t item, bool *fits)
 		template->items[template->count++] = item;
 }
 
-void template_read_frame(struct schema *schema, const struct yaml_node *node, bool command,
-			 struct template *template)
+void template_read_frame(struct schema *schema, const struct yaml_node *node,
+			 bool command, struct template *template)
 {
 	const char *text = node->kind == YAML_SCALAR ? node->text : "";
 	bool fits = true;

@@ -18,7 +18,8 @@ enum {
 	FILL_VALUE, /* of commands alone: what is to be written */
 };
 
-struct template {
+struct template
+{
 	uint16_t items[REQUEST_MAX_LENGTH]; /* a byte, or one of the above */
 	size_t count;                       /* 0: there is none */
 };
@@ -30,7 +31,7 @@ bool template_has(const struct template *template, uint16_t item);
  * Reads one, `FF {address} 86 {checksum}` for frames and `R{address}\r` for text, in whose
  * place a command may have {value}. Faults are noted.
  */
-void template_read_frame(struct schema *schema, const struct yaml_node *node, bool command,
-			 struct template *template);
+void template_read_frame(struct schema *schema, const struct yaml_node *node,
+			 bool command, struct template *template);
 void template_read_text(struct schema *schema, const struct yaml_node *node, bool command,
 			struct template *template);

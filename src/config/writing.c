@@ -43,7 +43,8 @@ bool writing_is_action(const struct point *point)
 {
 	const struct phrase *phrase = point->locator ? point->locator->phrase : NULL;
 
-	return point->write_pulse_us || (phrase && !template_has(&phrase->command, FILL_VALUE));
+	return point->write_pulse_us ||
+	       (phrase && !template_has(&phrase->command, FILL_VALUE));
 }
 
 /* A pulse that is set and cleared by us may be set twice: it is cleared once. */
@@ -120,11 +121,12 @@ static void read_function(struct schema *schema, const struct yaml_node *node, v
 			return;
 		}
 	}
-	schema_fault(schema, node, "%s is no function that writes: 5, 6, 15, 16 and 22 do",
-		     node->text);
+	schema_fault(schema, node,
+		     "%s is no function that writes: 5, 6, 15, 16 and 22 do", node->text);
 }
 
-static void read_flash_addr(struct schema *schema, const struct yaml_node *node, void *data)
+static void read_flash_addr(struct schema *schema, const struct yaml_node *node,
+			    void *data)
 {
 	int64_t addr;
 
@@ -132,7 +134,8 @@ static void read_flash_addr(struct schema *schema, const struct yaml_node *node,
 		point_of(data)->write_flash.addr = addr;
 }
 
-static void read_flash_unit(struct schema *schema, const struct yaml_node *node, void *data)
+static void read_flash_unit(struct schema *schema, const struct yaml_node *node,
+			    void *data)
 {
 	schema_duration(schema, node, PULSE_LEAST, PULSE_MOST,
 			&point_of(data)->write_flash.unit_us);
@@ -140,8 +143,9 @@ static void read_flash_unit(struct schema *schema, const struct yaml_node *node,
 
 static void read_flash(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	static const struct schema_key keys[] = {
-		NEEDED("addr", read_flash_addr), NEEDED("unit", read_flash_unit), LAST_KEY};
+	static const struct schema_key keys[] = {NEEDED("addr", read_flash_addr),
+						 NEEDED("unit", read_flash_unit),
+						 LAST_KEY};
 
 	schema_map(schema, node, "flash", keys, data);
 }
@@ -166,8 +170,9 @@ static void read_reply(struct schema *schema, const struct yaml_node *node, void
 	if (reading->kind == DRIVER_FRAME) {
 		template_read_frame(schema, node, true, &reading->phrase->frame_reply);
 		if (template_has(&reading->phrase->frame_reply, FILL_CHECKSUM))
-			schema_fault(schema, node, "a reply is known by the bytes before its "
-						   "checksum");
+			schema_fault(schema, node,
+				     "a reply is known by the bytes before its "
+				     "checksum");
 		return;
 	}
 	if (!schema_text(schema, node, REPLY_MAX_LENGTH, &text))
@@ -176,22 +181,28 @@ static void read_reply(struct schema *schema, const struct yaml_node *node, void
 	if (r == -ENOMEM)
 		schema->error = r;
 	else if (r < 0)
-		schema_fault(schema, node, "not a regular expression to know a reply by: %s",
-			     wrong);
+		schema_fault(schema, node,
+			     "not a regular expression to know a reply by: %s", wrong);
 }
 
-#define LIMIT_KEYS                                                                    \
-	KEY("min", read_least), KEY("max", read_most), KEY("step", read_step),        \
+#define LIMIT_KEYS                                                             \
+	KEY("min", read_least), KEY("max", read_most), KEY("step", read_step), \
 		KEY("verify", read_verify), KEY("on_crash", read_on_crash)
 
 static const struct schema_key *keys_of(const struct reading_write *reading)
 {
 	static const struct schema_key of_modbus[] = {
-		LIMIT_KEYS, KEY("pulse", read_pulse), KEY("function", read_function),
-		KEY("flash", read_flash), LAST_KEY,
+		LIMIT_KEYS,
+		KEY("pulse", read_pulse),
+		KEY("function", read_function),
+		KEY("flash", read_flash),
+		LAST_KEY,
 	};
 	static const struct schema_key of_stream[] = {
-		LIMIT_KEYS, NEEDED("command", read_command), KEY("reply", read_reply), LAST_KEY,
+		LIMIT_KEYS,
+		NEEDED("command", read_command),
+		KEY("reply", read_reply),
+		LAST_KEY,
 	};
 	static const struct schema_key of_device[] = {LIMIT_KEYS, LAST_KEY};
 
@@ -200,8 +211,8 @@ static const struct schema_key *keys_of(const struct reading_write *reading)
 	return reading->phrase ? of_stream : of_device;
 }
 
-void writing_read(struct schema *schema, const struct yaml_node *node, enum driver_kind kind,
-		  struct locator *locator, struct point *point)
+void writing_read(struct schema *schema, const struct yaml_node *node,
+		  enum driver_kind kind, struct locator *locator, struct point *point)
 {
 	struct reading_write reading = {.point = point, .kind = kind};
 
@@ -301,13 +312,16 @@ static void check_limits(struct schema *schema, const struct yaml_node *node,
 			schema_fault(schema, node, "min, max and step are for numbers");
 		return;
 	}
-	if (point->has_write_min && point->has_write_max && point->write_min > point->write_max)
+	if (point->has_write_min && point->has_write_max &&
+	    point->write_min > point->write_max)
 		schema_fault(schema, node, "min is above max");
 	type_range(point, &least, &most);
 	if (min && point->has_write_min && point->write_min < least)
-		schema_fault(schema, min, "the point's type and scale go down to %.10g", least);
+		schema_fault(schema, min, "the point's type and scale go down to %.10g",
+			     least);
 	if (max && point->has_write_max && point->write_max > most)
-		schema_fault(schema, max, "the point's type and scale go up to %.10g", most);
+		schema_fault(schema, max, "the point's type and scale go up to %.10g",
+			     most);
 }
 
 static void check_pulse(struct schema *schema, const struct yaml_node *node,
@@ -320,13 +334,16 @@ static void check_pulse(struct schema *schema, const struct yaml_node *node,
 	if (point->type != TYPE_BOOL)
 		schema_fault(schema, node, "a pulse is for bool");
 	if (point->write_verify)
-		schema_fault(schema, node, "a pulse is over before it could be read back");
+		schema_fault(schema, node,
+			     "a pulse is over before it could be read back");
 	if (!flash->unit_us)
 		return;
 	if (point->write_pulse_us % flash->unit_us)
-		schema_fault(schema, node, "the device makes pulses of whole flash units");
+		schema_fault(schema, node,
+			     "the device makes pulses of whole flash units");
 	else if (point->write_pulse_us / flash->unit_us > FLASH_UNITS_MOST)
-		schema_fault(schema, node, "a pulse of the device has at most %d flash units",
+		schema_fault(schema, node,
+			     "a pulse of the device has at most %d flash units",
 			     FLASH_UNITS_MOST);
 }
 
@@ -341,13 +358,15 @@ static void check_function(struct schema *schema, const struct yaml_node *node,
 		schema_fault(schema, flash, "a flash is of coils");
 	if (!function || !number)
 		return;
-	if ((number == WRITE_COIL || number == WRITE_COILS) != table_is_bits(point->table))
+	if ((number == WRITE_COIL || number == WRITE_COILS) !=
+	    table_is_bits(point->table))
 		schema_fault(schema, function, "function %u does not write the %s table",
 			     number, table_names[point->table]);
-	else if ((number == WRITE_REGISTER || number == MASK_REGISTER) && point_span(point) > 1)
+	else if ((number == WRITE_REGISTER || number == MASK_REGISTER) &&
+		 point_span(point) > 1)
 		schema_fault(schema, function,
-			     "function %u writes one register, and the point has %u", number,
-			     point_span(point));
+			     "function %u writes one register, and the point has %u",
+			     number, point_span(point));
 }
 
 static void check_phrase(struct schema *schema, const struct yaml_node *node,
@@ -364,8 +383,9 @@ static void check_phrase(struct schema *schema, const struct yaml_node *node,
 	if (values > 1)
 		schema_fault(schema, command, "{value} stands in it more than once");
 	if (template_has(&phrase->command, FILL_ADDRESS) && !framing_has_address(framing))
-		schema_fault(schema, command,
-			     "{address} needs one in the map's `request:`, or `address_at:`");
+		schema_fault(
+			schema, command,
+			"{address} needs one in the map's `request:`, or `address_at:`");
 }
 
 void writing_check(struct schema *schema, const struct yaml_node *node,
@@ -374,14 +394,16 @@ void writing_check(struct schema *schema, const struct yaml_node *node,
 	if (!node || !point->writable)
 		return;
 	if (point->locator && !point->locator->phrase) {
-		schema_fault(schema, node, "it has no `command:` in its map to be written by");
+		schema_fault(schema, node,
+			     "it has no `command:` in its map to be written by");
 		return;
 	}
 	if (point->type == TYPE_DEGREES)
 		schema_fault(schema, node, "degrees are not written");
 	if (point->locator && framing)
 		check_phrase(schema, node, framing, point->locator->phrase);
-	if (!point->locator && (point->table == TABLE_DISCRETE || point->table == TABLE_INPUT))
+	if (!point->locator &&
+	    (point->table == TABLE_DISCRETE || point->table == TABLE_INPUT))
 		schema_fault(schema, node,
 			     "the %s table cannot be written, coil and holding can",
 			     table_names[point->table]);

@@ -8,9 +8,10 @@ struct schema;
 
 /* How a point of a device that is not Modbus is written, in its map's own words. */
 struct phrase {
-	struct template command;       /* what is said */
-	struct template frame_reply;   /* frame: the bytes that confirm it; count 0: none do */
-	struct pattern *text_reply;    /* text: found in the line that confirms it; NULL: none does */
+	struct template command;     /* what is said */
+	struct template frame_reply; /* frame: the bytes that confirm it; count 0: none do */
+	struct pattern *
+		text_reply; /* text: found in the line that confirms it; NULL: none does */
 };
 
 void phrase_free(struct phrase *phrase);
@@ -20,8 +21,8 @@ void phrase_free(struct phrase *phrase);
  * own line does not say stays as the map says it. In a map's line `locator` gets what is said
  * to a device that is not Modbus; NULL in a device's own line, where that can't be.
  */
-void writing_read(struct schema *schema, const struct yaml_node *node, enum driver_kind kind,
-		  struct locator *locator, struct point *point);
+void writing_read(struct schema *schema, const struct yaml_node *node,
+		  enum driver_kind kind, struct locator *locator, struct point *point);
 
 /* Notes what of it does not fit the point, whose line is whole by now. */
 void writing_check(struct schema *schema, const struct yaml_node *node,

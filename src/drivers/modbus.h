@@ -45,11 +45,12 @@ size_t modbus_request(const struct request *request, uint8_t frame[FRAME_MAX]);
 size_t modbus_written_length(const struct request *request);
 
 /* Whether the first n bytes of a reply, without its CRC, confirm what was written. */
-enum reply_status modbus_confirms(const struct request *request, const uint8_t *bytes, size_t n);
+enum reply_status modbus_confirms(const struct request *request, const uint8_t *bytes,
+				  size_t n);
 
 /* As in struct driver, of RTU. */
-void modbus_value(const struct request *request, const uint8_t *data, const struct point *point,
-		  struct value *value);
+void modbus_value(const struct request *request, const uint8_t *data,
+		  const struct point *point, struct value *value);
 const char *modbus_exception_name(uint8_t exception);
 enum serve_status modbus_serve(const uint8_t *bytes, size_t n, struct request *request,
 			       size_t *used);

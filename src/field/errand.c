@@ -83,13 +83,14 @@ int errand_take(struct errands *errands, struct device *devices, size_t count,
 		*errand = take(errands, &devices[i], command);
 		return 0;
 	}
-	snprintf(error, sizeof(error), "the port is not open%s%s", *closed ? ": " : "", closed);
+	snprintf(error, sizeof(error), "the port is not open%s%s", *closed ? ": " : "",
+		 closed);
 	refuse(errands, command, error);
 	return 0;
 }
 
-void errand_tell(const struct errands *errands, struct errand *errand, enum outcome_kind kind,
-		 const char *error)
+void errand_tell(const struct errands *errands, struct errand *errand,
+		 enum outcome_kind kind, const char *error)
 {
 	if (!errand->told)
 		tell(errands, &errand->command, kind, error);
@@ -132,15 +133,16 @@ void errand_done(struct errands *errands, struct errand *errand)
 	end(errands, errand, OUTCOME_DONE, NULL);
 }
 
-void errand_give_up(struct errands *errands, struct errand *errand, enum outcome_kind of_write,
-		    const char *why)
+void errand_give_up(struct errands *errands, struct errand *errand,
+		    enum outcome_kind of_write, const char *why)
 {
 	char error[OUTCOME_ERROR_MAX];
 
 	if (errand->stage == ERRAND_WRITES) {
 		errand_fail(errands, errand, of_write, why);
 	} else if (errand->stage == ERRAND_VERIFIES) {
-		snprintf(error, sizeof(error), "it is written, and was not read back: %s", why);
+		snprintf(error, sizeof(error), "it is written, and was not read back: %s",
+			 why);
 		errand_fail(errands, errand, OUTCOME_UNCERTAIN, error);
 	} else {
 		errand_fail(errands, errand, OUTCOME_FAILED, why);
@@ -203,7 +205,8 @@ bool errand_is_verified(const struct value *written, const struct value *read)
 
 uint64_t errand_expires_us(const struct errand *errand)
 {
-	return errand->stage == ERRAND_WAITS ? errand->taken_us + PATIENCE_US : UINT64_MAX;
+	return errand->stage == ERRAND_WAITS ? errand->taken_us + PATIENCE_US
+					     : UINT64_MAX;
 }
 
 void errands_expire(struct errands *errands, uint64_t now_us)
@@ -223,7 +226,8 @@ static double allowance(const struct device *device, uint64_t now_us)
 {
 	double rate = device->config->command_rate;
 
-	return fmin(device->allowance + (double)(now_us - device->allowance_us) / 1e6 * rate,
+	return fmin(device->allowance +
+			    (double)(now_us - device->allowance_us) / 1e6 * rate,
 		    fmax(rate, 1));
 }
 
@@ -241,7 +245,8 @@ void errand_count(struct device *device, uint64_t now_us)
 {
 	double rate = device->config->command_rate;
 
-	device->allowance = device->allowance_us ? allowance(device, now_us) : fmax(rate, 1);
+	device->allowance =
+		device->allowance_us ? allowance(device, now_us) : fmax(rate, 1);
 	device->allowance -= 1;
 	device->allowance_us = now_us;
 }

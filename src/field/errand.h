@@ -9,8 +9,8 @@
 typedef void outcome_sink(void *data, const struct outcome *outcome);
 
 enum errand_stage {
-	ERRAND_WAITS,    /* for its turn: nothing is done yet */
-	ERRAND_READS,    /* the registers that it is one part of */
+	ERRAND_WAITS, /* for its turn: nothing is done yet */
+	ERRAND_READS, /* the registers that it is one part of */
 	ERRAND_WRITES,
 	ERRAND_VERIFIES, /* it is written, and read back */
 	ERRAND_IS_SET,   /* a pulse, until it is cleared */
@@ -26,9 +26,10 @@ struct errand {
 	const struct point *point;
 	enum errand_stage stage;
 	uint64_t taken_us;
-	uint64_t not_before_us; /* CLOCK_MONOTONIC: nothing is to be done for it until then */
-	bool alone;             /* not to be written together with others */
-	bool told;              /* its outcome is; it is still to be cleared */
+	uint64_t
+		not_before_us; /* CLOCK_MONOTONIC: nothing is to be done for it until then */
+	bool alone;            /* not to be written together with others */
+	bool told;             /* its outcome is; it is still to be cleared */
 
 	/* the request of its stage, and the attempts that were made */
 	struct request request;
@@ -50,12 +51,12 @@ struct errands {
  * -ENOENT: there is no such device.
  */
 int errand_take(struct errands *errands, struct device *devices, size_t count,
-		const struct command *command, const char *closed,
-		struct errand **errand) _must_check_;
+		const struct command *command, const char *closed, struct errand **errand)
+	_must_check_;
 
 /* Tells that it failed or is uncertain without ending it; once. */
-void errand_tell(const struct errands *errands, struct errand *errand, enum outcome_kind kind,
-		 const char *error);
+void errand_tell(const struct errands *errands, struct errand *errand,
+		 enum outcome_kind kind, const char *error);
 
 /*
  * Takes it off the list with those that it is written with, tells what was not told yet, and
@@ -69,8 +70,8 @@ void errand_done(struct errands *errands, struct errand *errand);
  * It can't be gone on with: what is not written has failed, and is `of_write` where the write
  * itself is out; what was to be read back is uncertain. Not of pulses that are set.
  */
-void errand_give_up(struct errands *errands, struct errand *errand, enum outcome_kind of_write,
-		    const char *why);
+void errand_give_up(struct errands *errands, struct errand *errand,
+		    enum outcome_kind of_write, const char *why);
 
 /* Moves those that `errand` is written with back into the list, right behind it. */
 void errand_part(struct errand *errand);

@@ -80,8 +80,8 @@ static void say_it(struct listener *listener, struct errand *errand)
 	struct say *say = &listener->say;
 	uint64_t now_us = clock_monotonic_us();
 	size_t n = errand->device->driver->command(config->map, errand->point,
-						   &errand->command.value, config->address,
-						   listener->frame);
+						   &errand->command.value,
+						   config->address, listener->frame);
 
 	if (listener->asked) {
 		port_drain(listener->port);
@@ -148,7 +148,8 @@ void say_read(struct listener *listener, const struct reading *readings, size_t 
 	struct errand *errand = current(listener);
 	struct say *say = &listener->say;
 
-	if (!errand || errand->stage != ERRAND_VERIFIES || errand->device != listener->device)
+	if (!errand || errand->stage != ERRAND_VERIFIES ||
+	    errand->device != listener->device)
 		return;
 	for (size_t i = 0; i < count; i++) {
 		if (readings[i].point != errand->index)
@@ -166,7 +167,8 @@ void say_read(struct listener *listener, const struct reading *readings, size_t 
 static void verify_failed(struct listener *listener, struct errand *errand)
 {
 	char error[OUTCOME_ERROR_MAX] = "it reads back as ";
-	struct text text = {.data = error, .size = sizeof(error), .length = strlen(error)};
+	struct text text = {
+		.data = error, .size = sizeof(error), .length = strlen(error)};
 	struct say *say = &listener->say;
 
 	if (!say->read) {
@@ -178,7 +180,8 @@ static void verify_failed(struct listener *listener, struct errand *errand)
 }
 
 /* Nothing that confirms it came in time. */
-static void attempt_failed(struct listener *listener, struct errand *errand, uint64_t now_us)
+static void attempt_failed(struct listener *listener, struct errand *errand,
+			   uint64_t now_us)
 {
 	const struct bus_config *config = listener->config;
 	char why[64], duration[32];
@@ -226,8 +229,8 @@ void say_step(struct listener *listener)
 			attempt_failed(listener, errand, now_us);
 	}
 	errand = errands->first;
-	if (!errand || errand->stage != ERRAND_WAITS || !is_free(listener) || listener->leaving ||
-	    ready_us(errand, now_us) > now_us)
+	if (!errand || errand->stage != ERRAND_WAITS || !is_free(listener) ||
+	    listener->leaving || ready_us(errand, now_us) > now_us)
 		return;
 	errand_count(errand->device, now_us);
 	say_it(listener, errand);
@@ -260,9 +263,10 @@ int say_take(struct listener *listener, const struct command *command)
 			    listener->config->device_count, command, closed, &errand);
 	uint8_t frame[FRAME_MAX];
 
-	if (errand && !errand->device->driver->command(errand->device->config->map, errand->point,
-						       &errand->command.value,
-						       errand->device->config->address, frame))
+	if (errand &&
+	    !errand->device->driver->command(errand->device->config->map, errand->point,
+					     &errand->command.value,
+					     errand->device->config->address, frame))
 		errand_fail(&listener->say.errands, errand, OUTCOME_FAILED,
 			    "the point can't hold the value");
 	return r;

@@ -72,7 +72,8 @@ static int coil_of(const struct written *written)
 	return raw_put(written->point, &written->value, &byte) < 0 ? -ERANGE : byte & 1;
 }
 
-static int put_value(const struct written *written, uint8_t function, uint8_t data[DATA_MAX])
+static int put_value(const struct written *written, uint8_t function,
+		     uint8_t data[DATA_MAX])
 {
 	int coil;
 
@@ -97,8 +98,8 @@ static int plan(const struct written *written, uint8_t address, struct request *
 }
 
 /* The relay board's own pulse: function 5 with the time in its units. */
-static void plan_flash(const struct point *point, uint8_t address, struct request *request,
-		       uint8_t data[DATA_MAX])
+static void plan_flash(const struct point *point, uint8_t address,
+		       struct request *request, uint8_t data[DATA_MAX])
 {
 	uint64_t units = point->write_pulse_us / point->write_flash.unit_us;
 
@@ -114,8 +115,8 @@ static void plan_flash(const struct point *point, uint8_t address, struct reques
 	data[1] = (uint8_t)units;
 }
 
-int write_plan_one(const struct written *written, uint8_t address, struct request *request,
-		   uint8_t data[DATA_MAX])
+int write_plan_one(const struct written *written, uint8_t address,
+		   struct request *request, uint8_t data[DATA_MAX])
 {
 	if (written->point->write_pulse_us && written->point->write_flash.unit_us) {
 		plan_flash(written->point, address, request, data);
@@ -137,12 +138,13 @@ bool write_plan_is_shared(const struct point *point)
 	uint8_t function = point->write_function;
 
 	return !writing_is_action(point) && writing_is_repeatable(point) &&
-	       !point->bit_count && (!function || function == MODBUS_WRITE_COILS ||
-				     function == MODBUS_WRITE_REGISTERS);
+	       !point->bit_count &&
+	       (!function || function == MODBUS_WRITE_COILS ||
+		function == MODBUS_WRITE_REGISTERS);
 }
 
-bool write_plan_join(const struct batch *batch, const struct point *point, unsigned *first,
-		     unsigned *end)
+bool write_plan_join(const struct batch *batch, const struct point *point,
+		     unsigned *first, unsigned *end)
 {
 	unsigned span = point_span(point), most = batch->registers;
 
@@ -171,7 +173,9 @@ int write_plan_many(const struct written *written, size_t count, uint8_t address
 		const struct point *point = written[i].point;
 
 		first = point->addr < first ? point->addr : first;
-		end = point->addr + point_span(point) > end ? point->addr + point_span(point) : end;
+		end = point->addr + point_span(point) > end
+			      ? point->addr + point_span(point)
+			      : end;
 	}
 	*request = (struct request){
 		.address = address,
@@ -185,7 +189,8 @@ int write_plan_many(const struct written *written, size_t count, uint8_t address
 	for (size_t i = 0; i < count; i++) {
 		unsigned at = written[i].point->addr - first;
 		int r = coils ? coil_of(&written[i])
-			      : raw_put(written[i].point, &written[i].value, data + 2 * at);
+			      : raw_put(written[i].point, &written[i].value,
+					data + 2 * at);
 
 		if (r < 0)
 			return r;

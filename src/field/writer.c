@@ -39,7 +39,8 @@ static bool is_blocked(const struct writer *writer, const struct errand *errand)
 {
 	bool before = true;
 
-	for (const struct errand *other = writer->errands.first; other; other = other->next) {
+	for (const struct errand *other = writer->errands.first; other;
+	     other = other->next) {
 		if (other == errand)
 			before = false;
 		else if (other->device != errand->device)
@@ -55,12 +56,14 @@ static enum writer_urgency urgency_of(const struct errand *errand, uint64_t now_
 {
 	if (errand->attempts)
 		return now_us < errand->patient_us ? WRITER_PATIENT : WRITER_READY;
-	return errand->stage == ERRAND_WRITES || errand->stage == ERRAND_CLEARS ? WRITER_URGENT
-										: WRITER_READY;
+	return errand->stage == ERRAND_WRITES || errand->stage == ERRAND_CLEARS
+		       ? WRITER_URGENT
+		       : WRITER_READY;
 }
 
 /* When it can go on; UINT64_MAX: when another one is done. */
-static uint64_t ready_us(const struct writer *writer, const struct errand *errand, uint64_t now_us)
+static uint64_t ready_us(const struct writer *writer, const struct errand *errand,
+			 uint64_t now_us)
 {
 	uint64_t time_us = errand->not_before_us;
 
@@ -92,8 +95,8 @@ static void begin_clearing(struct errand *errand)
 	errand_enter(errand, ERRAND_CLEARS);
 	errand->again = again;
 	/* A bool that could be set can be cleared. */
-	(void)!write_plan_clear(errand->point, errand->device->config->address, &errand->request,
-				errand->data);
+	(void)!write_plan_clear(errand->point, errand->device->config->address,
+				&errand->request, errand->data);
 }
 
 enum writer_urgency writer_look(struct writer *writer, uint64_t now_us, uint64_t *wake_us)
@@ -102,7 +105,8 @@ enum writer_urgency writer_look(struct writer *writer, uint64_t now_us, uint64_t
 
 	*wake_us = UINT64_MAX;
 	errands_expire(&writer->errands, now_us);
-	for (struct errand *errand = writer->errands.first; errand; errand = errand->next) {
+	for (struct errand *errand = writer->errands.first; errand;
+	     errand = errand->next) {
 		uint64_t time_us;
 
 		if (errand->stage == ERRAND_IS_SET && now_us >= errand->not_before_us &&
@@ -114,7 +118,8 @@ enum writer_urgency writer_look(struct writer *writer, uint64_t now_us, uint64_t
 
 			time_us = time_us < expires_us ? time_us : expires_us;
 			*wake_us = time_us < *wake_us ? time_us : *wake_us;
-		} else if (errand->stage != ERRAND_IS_SET && urgency_of(errand, now_us) > most) {
+		} else if (errand->stage != ERRAND_IS_SET &&
+			   urgency_of(errand, now_us) > most) {
 			most = urgency_of(errand, now_us);
 			writer->next = errand;
 		}
@@ -165,7 +170,8 @@ void errand_plan_writing(struct errand *errand)
 	if (count == 1)
 		(void)!write_plan_one(written, address, &errand->request, errand->data);
 	else
-		(void)!write_plan_many(written, count, address, &errand->request, errand->data);
+		(void)!write_plan_many(written, count, address, &errand->request,
+				       errand->data);
 }
 
 static void begin(struct writer *writer, struct errand *errand, uint64_t now_us)
@@ -173,7 +179,8 @@ static void begin(struct writer *writer, struct errand *errand, uint64_t now_us)
 	errand_count(errand->device, now_us);
 	if (write_plan_reads_first(errand->point)) {
 		errand_enter(errand, ERRAND_READS);
-		write_plan_read(errand->point, errand->device->config->address, &errand->request);
+		write_plan_read(errand->point, errand->device->config->address,
+				&errand->request);
 		return;
 	}
 	gather(writer, errand, now_us);
@@ -181,7 +188,8 @@ static void begin(struct writer *writer, struct errand *errand, uint64_t now_us)
 	errand_plan_writing(errand);
 }
 
-struct device *writer_ask(struct writer *writer, uint64_t now_us, const struct request **request)
+struct device *writer_ask(struct writer *writer, uint64_t now_us,
+			  const struct request **request)
 {
 	struct errand *errand = writer->next;
 	struct device *device = errand->device;
@@ -202,8 +210,8 @@ int writer_take(struct writer *writer, const struct command *command, const char
 {
 	struct errand *errand;
 	struct written written;
-	int r = errand_take(&writer->errands, writer->devices, writer->config->device_count,
-			    command, closed, &errand);
+	int r = errand_take(&writer->errands, writer->devices,
+			    writer->config->device_count, command, closed, &errand);
 
 	if (!errand)
 		return r;
@@ -224,8 +232,9 @@ static void abandon(struct writer *writer, const char *why, uint64_t now_us)
 	for (struct errand *errand = writer->errands.first; errand; errand = next) {
 		next = errand->next;
 		/* What was only read for it has not been written. */
-		writer_give_up(writer, errand, errand->attempts ? OUTCOME_UNCERTAIN : OUTCOME_FAILED, why,
-			now_us);
+		writer_give_up(writer, errand,
+			       errand->attempts ? OUTCOME_UNCERTAIN : OUTCOME_FAILED, why,
+			       now_us);
 	}
 }
 
@@ -245,7 +254,8 @@ bool writer_leave(struct writer *writer, uint64_t now_us)
 	for (struct errand *errand = writer->errands.first; errand; errand = next) {
 		next = errand->next;
 		if (errand->stage == ERRAND_WAITS) {
-			errand_fail(&writer->errands, errand, OUTCOME_FAILED, "its bus is ending");
+			errand_fail(&writer->errands, errand, OUTCOME_FAILED,
+				    "its bus is ending");
 			continue;
 		}
 		if (errand->stage == ERRAND_IS_SET && !errand->told)
@@ -261,7 +271,8 @@ static void tell_nobody(_unused_ void *data, _unused_ const struct outcome *outc
 {
 }
 
-int writer_new(const struct bus_config *config, struct device *devices, struct writer **result)
+int writer_new(const struct bus_config *config, struct device *devices,
+	       struct writer **result)
 {
 	struct writer *writer = calloc(1, sizeof(*writer));
 

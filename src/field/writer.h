@@ -21,8 +21,8 @@ void writer_tell(struct writer *writer, outcome_sink *sink, void *data);
  * Takes a command for one of the devices; `closed` is why the port is not open, NULL where it
  * is. 0: its outcome will be told, perhaps from in here; -ENOENT: there is no such device.
  */
-int writer_take(struct writer *writer, const struct command *command,
-		const char *closed) _must_check_;
+int writer_take(struct writer *writer, const struct command *command, const char *closed)
+	_must_check_;
 
 /* How urgent the next request is. */
 enum writer_urgency {
@@ -36,7 +36,8 @@ enum writer_urgency {
  * What there is to be asked now, or with WRITER_IDLE when to look again; UINT64_MAX: when a
  * command comes.
  */
-enum writer_urgency writer_look(struct writer *writer, uint64_t now_us, uint64_t *wake_us);
+enum writer_urgency writer_look(struct writer *writer, uint64_t now_us,
+				uint64_t *wake_us);
 
 /*
  * The request that writer_look() has found, which is to be sent now, and the device that it is
@@ -46,7 +47,8 @@ struct device *writer_ask(struct writer *writer, uint64_t now_us,
 			  const struct request **request);
 
 /* What became of it. `time_us` is the bus's time. */
-void writer_settle(struct writer *writer, const struct wire_outcome *outcome, uint64_t time_us);
+void writer_settle(struct writer *writer, const struct wire_outcome *outcome,
+		   uint64_t time_us);
 
 /* The port is lost: what waits fails, and what was sent is uncertain. */
 void writer_port_lost(struct writer *writer, const char *why, uint64_t now_us);

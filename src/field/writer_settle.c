@@ -22,7 +22,8 @@ enum {
 #define CLEAR_MOST_US (60 * USEC_PER_SEC)
 
 /* A pulse is set and stays so, which nobody may overlook; it is tried again, and again. */
-static void stay_set(struct writer *writer, struct errand *errand, const char *why, uint64_t now_us)
+static void stay_set(struct writer *writer, struct errand *errand, const char *why,
+		     uint64_t now_us)
 {
 	uint64_t wait_us = CLEAR_FIRST_US << (errand->again < 6 ? errand->again : 6);
 	char error[OUTCOME_ERROR_MAX];
@@ -30,17 +31,19 @@ static void stay_set(struct writer *writer, struct errand *errand, const char *w
 	snprintf(error, sizeof(error), "it is set, and was not cleared: %s", why);
 	if (!errand->told)
 		log_about(LOG_WARNING,
-			  (struct log_subject){writer->config->name, errand->device->config->name},
+			  (struct log_subject){writer->config->name,
+					       errand->device->config->name},
 			  "%s: %s", errand->point->name, error);
 	errand_tell(&writer->errands, errand, OUTCOME_UNCERTAIN, error);
 	errand->stage = ERRAND_IS_SET;
 	errand->attempts = 0;
 	errand->again++;
-	errand->not_before_us = now_us + (wait_us < CLEAR_MOST_US ? wait_us : CLEAR_MOST_US);
+	errand->not_before_us =
+		now_us + (wait_us < CLEAR_MOST_US ? wait_us : CLEAR_MOST_US);
 }
 
-void writer_give_up(struct writer *writer, struct errand *errand, enum outcome_kind of_write,
-		    const char *why, uint64_t now_us)
+void writer_give_up(struct writer *writer, struct errand *errand,
+		    enum outcome_kind of_write, const char *why, uint64_t now_us)
 {
 	if (errand->stage == ERRAND_IS_SET || errand->stage == ERRAND_CLEARS)
 		stay_set(writer, errand, why, now_us);
@@ -69,7 +72,8 @@ static void attempt_failed(struct writer *writer, struct errand *errand,
 {
 	uint64_t cost_us = outcome->now_us - errand->asked_us;
 	char why[WIRE_TROUBLE_MAX];
-	bool repeatable = errand->stage != ERRAND_WRITES || writing_is_repeatable(errand->point);
+	bool repeatable =
+		errand->stage != ERRAND_WRITES || writing_is_repeatable(errand->point);
 
 	errand->owed += wire_owes(outcome);
 	errand->vain_us += cost_us;
@@ -80,8 +84,8 @@ static void attempt_failed(struct writer *writer, struct errand *errand,
 		return;
 	}
 	await_owed(errand, outcome->now_us, time_us, errand->vain_us);
-	writer_give_up(writer, errand, OUTCOME_UNCERTAIN, wire_trouble(outcome, writer->config, why),
-		outcome->now_us);
+	writer_give_up(writer, errand, OUTCOME_UNCERTAIN,
+		       wire_trouble(outcome, writer->config, why), outcome->now_us);
 }
 
 /* Asks the same again after a while; false: that was often enough. */
@@ -127,14 +131,16 @@ static void all_are_written(struct writer *writer, struct errand *errand, uint64
 	}
 }
 
-static void is_read_back(struct writer *writer, struct errand *errand, const struct reply *reply,
-			 uint64_t now_us)
+static void is_read_back(struct writer *writer, struct errand *errand,
+			 const struct reply *reply, uint64_t now_us)
 {
 	char error[OUTCOME_ERROR_MAX] = "it reads back as ";
-	struct text text = {.data = error, .size = sizeof(error), .length = strlen(error)};
+	struct text text = {
+		.data = error, .size = sizeof(error), .length = strlen(error)};
 	struct value value;
 
-	errand->device->driver->value(&errand->request, reply->data, errand->point, &value);
+	errand->device->driver->value(&errand->request, reply->data, errand->point,
+				      &value);
 	if (errand_is_verified(&errand->command.value, &value)) {
 		errand->command.value = value;
 		errand_done(&writer->errands, errand);
@@ -149,7 +155,8 @@ static void is_cleared(struct writer *writer, struct errand *errand, uint64_t ti
 	device_hurry(errand->device, errand->index, time_us);
 	if (errand->told)
 		log_about(LOG_NOTICE,
-			  (struct log_subject){writer->config->name, errand->device->config->name},
+			  (struct log_subject){writer->config->name,
+					       errand->device->config->name},
 			  "%s: it is cleared", errand->point->name);
 	errand_done(&writer->errands, errand);
 }
@@ -159,7 +166,8 @@ static void answered(struct writer *writer, struct errand *errand,
 {
 	switch (errand->stage) {
 	case ERRAND_READS:
-		errand->device->driver->data(&errand->request, outcome->reply.data, errand->data);
+		errand->device->driver->data(&errand->request, outcome->reply.data,
+					     errand->data);
 		errand_enter(errand, ERRAND_WRITES);
 		errand_plan_writing(errand);
 		return;
@@ -222,7 +230,8 @@ static void excepted(struct writer *writer, struct errand *errand,
 	}
 }
 
-void writer_settle(struct writer *writer, const struct wire_outcome *outcome, uint64_t time_us)
+void writer_settle(struct writer *writer, const struct wire_outcome *outcome,
+		   uint64_t time_us)
 {
 	struct errand *errand = writer->asked;
 

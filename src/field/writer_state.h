@@ -19,5 +19,5 @@ void errand_enter(struct errand *errand, enum errand_stage stage);
 void errand_plan_writing(struct errand *errand);
 
 /* As errand_give_up(); but what was set and not cleared stays in hand. */
-void writer_give_up(struct writer *writer, struct errand *errand, enum outcome_kind of_write,
-		    const char *why, uint64_t now_us);
+void writer_give_up(struct writer *writer, struct errand *errand,
+		    enum outcome_kind of_write, const char *why, uint64_t now_us);

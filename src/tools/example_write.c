@@ -8,7 +8,9 @@
 
 #include <string.h>
 
-enum { SHOWN_MAX = 3 * 24 + 4 }; /* bytes of a frame in a fault, and that there are more */
+enum {
+	SHOWN_MAX = 3 * 24 + 4
+}; /* bytes of a frame in a fault, and that there are more */
 
 static void fault(const struct device_map *map, const struct example *example,
 		  struct faults *faults, const char *what)
@@ -23,8 +25,8 @@ static const char *show(const uint8_t *bytes, size_t n, char text[SHOWN_MAX])
 
 	text[0] = '\0';
 	for (size_t i = 0; i < n && used + 7 < SHOWN_MAX; i++)
-		used += (size_t)snprintf(text + used, SHOWN_MAX - used, "%s%02X", i ? " " : "",
-					 bytes[i]);
+		used += (size_t)snprintf(text + used, SHOWN_MAX - used, "%s%02X",
+					 i ? " " : "", bytes[i]);
 	if (used / 3 + 1 < n)
 		snprintf(text + used, SHOWN_MAX - used, " …");
 	return text;
@@ -41,7 +43,8 @@ static bool take_values(const struct device_map *map, const struct example *exam
 		char error[OUTCOME_ERROR_MAX];
 
 		written[i].point = &map->points[value->point];
-		if (setting_check(written[i].point, value->text, &written[i].value, error) == 0)
+		if (setting_check(written[i].point, value->text, &written[i].value,
+				  error) == 0)
 			continue;
 		faults_add(faults, map->file, value->line, value->column, "%s", error);
 		right = false;
@@ -81,7 +84,8 @@ static void play_phrase(const struct device_map *map, const struct example *exam
 	if (!example->receive_length ||
 	    !driver->confirms(map, written->point, &written->value, map->address,
 			      example->receive, example->receive_length))
-		fault(map, example, faults, "receive is not what the point's `reply:` knows");
+		fault(map, example, faults,
+		      "receive is not what the point's `reply:` knows");
 }
 
 /* --- Modbus --- */
@@ -97,7 +101,8 @@ static bool is_bits_of(const struct written *written, const struct driver *drive
 	return request->table == written->point->table &&
 	       request->first == written->point->addr &&
 	       request->count == point_span(written->point) &&
-	       raw_put(written->point, &written->value, wanted) == 0 && !memcmp(wanted, data, n);
+	       raw_put(written->point, &written->value, wanted) == 0 &&
+	       !memcmp(wanted, data, n);
 }
 
 static void compare_request(const struct device_map *map, const struct example *example,
@@ -116,14 +121,17 @@ static void compare_request(const struct device_map *map, const struct example *
 	}
 	for (size_t i = 0; i < count && count > 1; i++) {
 		if (!write_plan_is_shared(written[i].point)) {
-			fault(map, example, faults, "these points are not written together");
+			fault(map, example, faults,
+			      "these points are not written together");
 			return;
 		}
 	}
-	r = count == 1 ? write_plan_one(written, request->address, &planned, data)
-		       : write_plan_many(written, count, request->address, &planned, data);
+	r = count == 1
+		    ? write_plan_one(written, request->address, &planned, data)
+		    : write_plan_many(written, count, request->address, &planned, data);
 	if (r == 0)
-		compare_frame(map, example, frame, driver->request(&planned, frame), faults);
+		compare_frame(map, example, frame, driver->request(&planned, frame),
+			      faults);
 }
 
 static void play_request(const struct device_map *map, const struct example *example,
@@ -137,8 +145,9 @@ static void play_request(const struct device_map *map, const struct example *exa
 	if (driver->serve(example->send, example->send_length, &request, &used) !=
 		    SERVE_REQUEST ||
 	    used != example->send_length || !request.function || !request.count) {
-		fault(map, example, faults, "send is not a whole request that writes: length, "
-					    "function or checksum is wrong");
+		fault(map, example, faults,
+		      "send is not a whole request that writes: length, "
+		      "function or checksum is wrong");
 		return;
 	}
 	compare_request(map, example, driver, &request, written, faults);
@@ -153,7 +162,8 @@ void example_play_write(const struct device_map *map, const struct example *exam
 	_cleanup_free_ struct written *written =
 		calloc(example->value_count + 1, sizeof(*written));
 
-	if (!written || !take_values(map, example, written, faults) || !example->value_count)
+	if (!written || !take_values(map, example, written, faults) ||
+	    !example->value_count)
 		return;
 	if (driver->next)
 		play_phrase(map, example, driver, written, faults);

@@ -17,21 +17,23 @@ enum {
 
 static bool is_touched(const struct point *point, const struct request *request)
 {
-	return point->table == request->table && point->addr < request->first + request->count &&
+	return point->table == request->table &&
+	       point->addr < request->first + request->count &&
 	       point->addr + point_span(point) > request->first;
 }
 
 /* Whether each register or coil of the request belongs to a point that can be written. */
 static bool is_covered(const struct device_map *map, const struct request *request)
 {
-	for (unsigned addr = request->first; addr < request->first + (unsigned)request->count;
-	     addr++) {
+	for (unsigned addr = request->first;
+	     addr < request->first + (unsigned)request->count; addr++) {
 		const struct request one = {
 			.table = request->table, .first = (uint16_t)addr, .count = 1};
 		bool found = false;
 
 		for (size_t i = 0; i < map->point_count && !found; i++)
-			found = map->points[i].writable && is_touched(&map->points[i], &one);
+			found = map->points[i].writable &&
+				is_touched(&map->points[i], &one);
 		if (!found)
 			return false;
 	}
@@ -46,10 +48,11 @@ static bool is_writable_table(const struct device_map *map, enum table table)
 	return false;
 }
 
-static uint8_t exception_of(const struct sim_device *device, const struct request *request,
-			    const uint8_t *bytes)
+static uint8_t exception_of(const struct sim_device *device,
+			    const struct request *request, const uint8_t *bytes)
 {
-	unsigned most = request->table == TABLE_COIL ? WRITE_COILS_MOST : WRITE_REGISTERS_MOST;
+	unsigned most =
+		request->table == TABLE_COIL ? WRITE_COILS_MOST : WRITE_REGISTERS_MOST;
 
 	if (!is_writable_table(device->map, request->table))
 		return EXCEPTION_FUNCTION;
@@ -57,7 +60,8 @@ static uint8_t exception_of(const struct sim_device *device, const struct reques
 		return EXCEPTION_VALUE;
 	if (!is_covered(device->map, request))
 		return EXCEPTION_ADDRESS;
-	if (request->function == MODBUS_WRITE_COIL && (bytes[1] || (bytes[0] && bytes[0] != 0xFF)))
+	if (request->function == MODBUS_WRITE_COIL &&
+	    (bytes[1] || (bytes[0] && bytes[0] != 0xFF)))
 		return EXCEPTION_VALUE;
 	return 0;
 }
@@ -67,8 +71,9 @@ static uint8_t exception_of(const struct sim_device *device, const struct reques
 static struct value value_of(const struct sim_device *device, const struct point *point,
 			     double seconds)
 {
-	const struct request request = {
-		.table = point->table, .first = point->addr, .count = (uint16_t)point_span(point)};
+	const struct request request = {.table = point->table,
+					.first = point->addr,
+					.count = (uint16_t)point_span(point)};
 	uint8_t bytes[DATA_MAX];
 	struct value value;
 
@@ -104,7 +109,8 @@ static bool are_allowed(const struct sim_device *device, const struct request *r
 
 		if (!point->writable || !is_touched(point, request))
 			continue;
-		if (point->type == TYPE_BOOL || point->type == TYPE_STRING || point->value_count)
+		if (point->type == TYPE_BOOL || point->type == TYPE_STRING ||
+		    point->value_count)
 			continue;
 		value = value_of(device, point, seconds);
 		writing_range(point, &least, &most);
@@ -167,12 +173,13 @@ static bool store(struct sim_device *device, const struct request *request,
 		  const uint8_t *image)
 {
 	for (unsigned i = 0; i < request->count; i++) {
-		uint16_t value = request->table == TABLE_COIL
-					 ? image[i / 8] >> i % 8 & 1
-					 : (uint16_t)(image[2 * i] << 8 | image[2 * i + 1]);
+		uint16_t value =
+			request->table == TABLE_COIL
+				? image[i / 8] >> i % 8 & 1
+				: (uint16_t)(image[2 * i] << 8 | image[2 * i + 1]);
 
-		if (!sim_device_hold(device, request->table, (uint16_t)(request->first + i), value,
-				     INFINITY))
+		if (!sim_device_hold(device, request->table,
+				     (uint16_t)(request->first + i), value, INFINITY))
 			return false;
 	}
 	return true;
@@ -181,21 +188,24 @@ static bool store(struct sim_device *device, const struct request *request,
 /* A relay board's own pulse: the point that it is of, or -1. */
 static ssize_t flashed(const struct device_map *map, const struct request *request)
 {
-	for (size_t i = 0; request->function == MODBUS_WRITE_COIL && i < map->point_count; i++) {
+	for (size_t i = 0; request->function == MODBUS_WRITE_COIL && i < map->point_count;
+	     i++) {
 		const struct flash *flash = &map->points[i].write_flash;
 
-		if (map->points[i].writable && flash->unit_us && flash->addr == request->first)
+		if (map->points[i].writable && flash->unit_us &&
+		    flash->addr == request->first)
 			return (ssize_t)i;
 	}
 	return -1;
 }
 
-static uint8_t flash(struct sim_device *device, size_t i, const uint8_t *bytes, double seconds,
-		     sim_written_sink *sink, void *data)
+static uint8_t flash(struct sim_device *device, size_t i, const uint8_t *bytes,
+		     double seconds, sim_written_sink *sink, void *data)
 {
 	const struct point *point = &device->map->points[i];
 	struct value before = value_of(device, point, seconds);
-	double time_s = (bytes[0] << 8 | bytes[1]) * (double)point->write_flash.unit_us / 1e6;
+	double time_s =
+		(bytes[0] << 8 | bytes[1]) * (double)point->write_flash.unit_us / 1e6;
 
 	if (!sim_device_hold(device, TABLE_COIL, point->addr, 1, seconds + time_s))
 		return EXCEPTION_FAILURE;
@@ -204,7 +214,8 @@ static uint8_t flash(struct sim_device *device, size_t i, const uint8_t *bytes, 
 }
 
 uint8_t sim_device_write(struct sim_device *device, const struct request *request,
-			 const uint8_t *bytes, double seconds, sim_written_sink *sink, void *data)
+			 const uint8_t *bytes, double seconds, sim_written_sink *sink,
+			 void *data)
 {
 	ssize_t flashed_point = flashed(device->map, request);
 	_cleanup_free_ bool *was_on = calloc(device->map->point_count, sizeof(*was_on));
@@ -227,7 +238,8 @@ uint8_t sim_device_write(struct sim_device *device, const struct request *reques
 	if (!store(device, request, image))
 		return EXCEPTION_FAILURE;
 	if (!are_allowed(device, request, seconds))
-		return store(device, request, before) ? EXCEPTION_VALUE : EXCEPTION_FAILURE;
+		return store(device, request, before) ? EXCEPTION_VALUE
+						      : EXCEPTION_FAILURE;
 	for (size_t i = 0; i < device->map->point_count; i++) {
 		const struct point *point = &device->map->points[i];
 

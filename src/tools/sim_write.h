@@ -22,4 +22,5 @@ typedef void sim_written_sink(void *data, const struct sim_written *written);
  * the point's map excludes.
  */
 uint8_t sim_device_write(struct sim_device *device, const struct request *request,
-			 const uint8_t *bytes, double seconds, sim_written_sink *sink, void *data);
+			 const uint8_t *bytes, double seconds, sim_written_sink *sink,
+			 void *data);

@@ -15,7 +15,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 				       "c: {at: 7, type: 'string[9]'}}\n");
 		maps[1] = fuzz_map(MAP "start: AA\nlength: 6\nend: AB\n"
 				       "checksum: {type: sum8, from: 1}\naddress_at: 1\n"
-				       "points: {a: {at: 2, type: i16, order: BA, scale: 0.1}}\n");
+				       "points: {a: {at: 2, type: i16, order: BA, scale: 0.1, write: "
+				       "{command: \"AA {address} {value} {checksum} AB\", "
+				       "reply: \"AA {value}\"}}}\n");
 		maps[2] = fuzz_map(MAP "start: 02\nend: 03\nchecksum: xor8\n"
 				       "points: {a: {at: 1, type: u8}, b: {at: 5, type: bcd32}}\n");
 		maps[3] = fuzz_map(MAP "request: 01\nlength: {at: 0, order: BA, add: -3}\n"

@@ -81,6 +81,27 @@ static inline size_t fuzz_take(const struct device_map *map, const struct driver
 	return 0;
 }
 
+/* Whether bytes confirm a command is asked for points that have a reply. */
+static inline void fuzz_confirms(const struct device_map *map, const struct driver *driver,
+				 const uint8_t *bytes, size_t n)
+{
+	const struct value value = {.kind = VALUE_UNSIGNED, .u = n ? bytes[0] : 0};
+
+	for (size_t i = 0; i < map->point_count && driver->confirms; i++) {
+		const struct point *point = &map->points[i];
+		uint8_t frame[FRAME_MAX], *copy;
+
+		if (!point->writable)
+			continue;
+		if (driver->command(map, point, &value, 1, frame) > FRAME_MAX)
+			abort();
+		copy = malloc(n + 1);
+		memcpy(copy, bytes, n);
+		driver->confirms(map, point, &value, 1, copy, n);
+		free(copy);
+	}
+}
+
 /* The first byte says how the others are cut. */
 static inline void fuzz_stream(const struct device_map *map, const uint8_t *bytes, size_t n)
 {
@@ -88,6 +109,7 @@ static inline void fuzz_stream(const struct device_map *map, const uint8_t *byte
 	static uint8_t pending[2 * UNIT_MAX];
 	size_t held = 0, step = n ? bytes[0] + 1u : 1;
 
+	fuzz_confirms(map, driver, bytes, n);
 	for (size_t i = 1; i < n; i += step) {
 		size_t part = n - i < step ? n - i : step;
 

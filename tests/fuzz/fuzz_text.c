@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 				 "  e: {json: /a/0/b}\n"
 				 "  f: {json: /a~1b, type: bool}\n"
 				 "  g: {json: /s, type: string}\n"
-				 "  h: {field: 1, values: {1: one, -1: minus}}\n");
+				 "  h: {field: 1, values: {1: one, -1: minus}, write: "
+				 "{command: 'h={value};', reply: '^(?:OK|\\d+) *$'}}\n"
+				 "  i: {write: {command: 'i', reply: 'i'}}\n");
 		blanks = fuzz_map("map: m\ndriver: text\nend: \"\\r\"\nseparator: ' '\n"
 				  "assign: ':='\npoints: {a: {field: 3}, b: {key: k}}\n");
 		nmea = fuzz_map("map: m\ndriver: text\nchecksum: nmea\npoints:\n"
