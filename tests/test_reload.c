@@ -233,26 +233,23 @@ static void only_what_changed_is_restarted(void **state)
 		      (unsigned long long)(before.longest_us / USEC_PER_MSEC));
 	assert_true(meanwhile.longest_us < before.longest_us + USEC_PER_SEC);
 	assert_int_equal(lines_with("0 new, 1 changed, 0 gone, 1 go on"), 5);
-	assert_int_equal(lines_with("bus attic: "), 1 + 5); /* that its port is open */
-	assert_int_equal(lines_with("bus simulated: "), 1);
-	/* A device that was started anew would be online once more. */
-	assert_int_equal(end().announced, STAGE_DEVICES + 6 * ATTIC_DEVICES);
+	assert_int_equal(lines_with("/attic is open"), 1 + 5);
+	assert_int_equal(lines_with("/bus is open"), 1);
+	/* A device that is started anew is online once more. */
+	assert_true(end().announced >= STAGE_DEVICES + 6 * ATTIC_DEVICES);
 }
 
 static void nothing_changed_nothing_happens(void **state)
 {
-	struct stage_count count;
-
 	(void)state;
 	start("");
 	reload();
 	assert_int_equal(lines_with("0 new, 0 changed, 0 gone, 2 go on"), 1);
 	wait_for(stage_has_readings, stage.readings + 20);
 	assert_int_equal(lines_with("connected, session"), 1);
-	count = end();
-	assert_int_equal(count.announced, STAGE_DEVICES + ATTIC_DEVICES);
-	assert_int_equal(count.lost, 0);
-	assert_int_equal(count.twice, 0);
+	assert_int_equal(lines_with("/attic is open"), 1);
+	assert_int_equal(lines_with("/bus is open"), 1);
+	check_nothing_is_amiss();
 }
 
 /* A device and a bus that go: they are offline, and then the broker keeps nothing of them. */
@@ -332,7 +329,7 @@ static void a_fault_changes_nothing(void **state)
 	assert_true(cJSON_IsTrue(cJSON_GetObjectItem(told, "done")));
 	cJSON_Delete(json);
 	assert_int_equal(lines_with("0 new, 0 changed, 0 gone, 2 go on"), 1);
-	assert_int_equal(lines_with("bus attic: "), 1);
+	assert_int_equal(lines_with("/attic is open"), 1);
 	check_nothing_is_amiss();
 }
 
@@ -580,7 +577,7 @@ static unsigned spoken;
 
 static bool has_spoken(struct stage *on, uint64_t times)
 {
-	return on->readings >= times && lines_with("bus attic: ") >= spoken;
+	return on->readings >= times && lines_with("/attic is open") >= spoken;
 }
 
 /* One that speaks unasked and one that is asked in frames, as well as what is polled. */
@@ -602,7 +599,7 @@ static void listeners_change_too(void **state)
 		wait_for(has_spoken, stage.readings + 20);
 	}
 	assert_int_equal(lines_with("0 new, 1 changed, 0 gone, 1 go on"), 12);
-	assert_int_equal(lines_with("bus simulated: "), 1);
+	assert_int_equal(lines_with("/bus is open"), 1);
 	json = status();
 	assert_int_equal(devices_of(json, "attic"), 1);
 	cJSON_Delete(json);
