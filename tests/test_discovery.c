@@ -606,6 +606,40 @@ static void nobody_is_told_where_it_is_off(void **state)
 	catalog.discovery = DISCOVERY_HOMEASSISTANT;
 }
 
+/* The catalog of a gateway with these devices; to be freed. */
+static struct catalog *catalog_of(struct device_config *devices, size_t count, bool commands)
+{
+	struct bus_config bus = { .name = (char *)"bus", .devices = devices,
+				  .device_count = count };
+	struct bus_config *buses[] = { &bus };
+	struct conf conf = {
+		.gateway = (char *)"barn",
+		.commands = commands,
+		.publish = { .topic = (char *)"{gateway}/{device}",
+			     .discovery = DISCOVERY_HOMEASSISTANT,
+			     .discovery_prefix = (char *)"homeassistant",
+			     .birth_topic = (char *)"homeassistant/status" },
+	};
+	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
+	struct catalog *made;
+
+	assert_int_equal(catalog_new(&config, &made), 0);
+	return made;
+}
+
+static size_t count_entities(const struct catalog *of_all)
+{
+	struct catalog before = catalog;
+	struct discovery_walk walk = { 0 };
+	size_t count = 0;
+
+	catalog = *of_all;
+	for (; next(&walk); count++)
+		cJSON_Delete(check_entity());
+	catalog = before;
+	return count;
+}
+
 /* --- the maps that ship --- */
 
 static size_t check_map(const struct device_map *map)
@@ -614,28 +648,9 @@ static size_t check_map(const struct device_map *map)
 		.name = (char *)"device-1", .map = map, .points = map->points,
 		.point_count = map->point_count,
 	};
-	struct bus_config bus = { .name = (char *)"bus", .devices = &device, .device_count = 1 };
-	struct bus_config *buses[] = { &bus };
-	struct conf conf = {
-		.gateway = (char *)"barn",
-		.commands = true,
-		.publish = { .topic = (char *)"{gateway}/{device}",
-			     .discovery = DISCOVERY_HOMEASSISTANT,
-			     .discovery_prefix = (char *)"homeassistant",
-			     .birth_topic = (char *)"homeassistant/status" },
-	};
-	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
-	_cleanup_(catalog_freep) struct catalog *of_map = NULL;
-	struct catalog before = catalog;
-	struct discovery_walk walk = { 0 };
-	size_t count = 0;
+	_cleanup_(catalog_freep) struct catalog *of_map = catalog_of(&device, 1, true);
 
-	assert_int_equal(catalog_new(&config, &of_map), 0);
-	catalog = *of_map;
-	for (; next(&walk); count++)
-		cJSON_Delete(check_entity());
-	catalog = before;
-	return count - 1;
+	return count_entities(of_map) - 1;
 }
 
 static void maps_that_ship_are_right(void **state)
@@ -674,43 +689,19 @@ static void lists_are_kept_once(void **state)
 		{ .name = (char *)"b", .map = &map, .points = other, .point_count = POINTS },
 		{ .name = (char *)"c", .map = &map, .points = other, .point_count = POINTS },
 	};
-	struct bus_config bus = { .name = (char *)"bus", .devices = devices, .device_count = 3 };
-	struct bus_config *buses[] = { &bus };
-	struct conf conf = {
-		.gateway = (char *)"barn",
-		.commands = true,
-		.publish = { .topic = (char *)"{gateway}/{device}",
-			     .discovery = DISCOVERY_HOMEASSISTANT,
-			     .discovery_prefix = (char *)"homeassistant",
-			     .birth_topic = (char *)"homeassistant/status" },
-	};
-	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
 	struct catalog *of_all;
 
 	(void)state;
 	memcpy(other, points, sizeof(points));
-	assert_int_equal(catalog_new(&config, &of_all), 0);
+	of_all = catalog_of(devices, ARRAY_SIZE(devices), true);
 	assert_int_equal(of_all->list_count, 1);
 	assert_string_equal(of_all->devices[1].topic, "barn/b");
 	catalog_free(of_all);
 	other[ENERGY].total = false;
-	assert_int_equal(catalog_new(&config, &of_all), 0);
+	of_all = catalog_of(devices, ARRAY_SIZE(devices), true);
 	assert_int_equal(of_all->list_count, 2);
 	assert_ptr_equal(of_all->devices[1].points, of_all->devices[2].points);
 	catalog_free(of_all);
-}
-
-static size_t count_entities(const struct catalog *of_all)
-{
-	struct catalog before = catalog;
-	struct discovery_walk walk = { 0 };
-	size_t count = 0;
-
-	catalog = *of_all;
-	for (; next(&walk); count++)
-		cJSON_Delete(check_entity());
-	catalog = before;
-	return count;
 }
 
 /* A catalog outlives the maps: of their locators it keeps what matters. */
@@ -726,24 +717,13 @@ static void a_catalog_knows_what_is_only_written(void **state)
 	const struct device_map map = { .name = (char *)"m" };
 	struct device_config device = { .name = (char *)"a", .map = &map, .points = of_map,
 					.point_count = ARRAY_SIZE(of_map) };
-	struct bus_config bus = { .name = (char *)"bus", .devices = &device, .device_count = 1 };
-	struct bus_config *buses[] = { &bus };
-	struct conf conf = {
-		.gateway = (char *)"barn",
-		.commands = true,
-		.publish = { .topic = (char *)"{gateway}/{device}",
-			     .discovery = DISCOVERY_HOMEASSISTANT,
-			     .discovery_prefix = (char *)"homeassistant",
-			     .birth_topic = (char *)"homeassistant/status" },
-	};
-	const struct config config = { .conf = &conf, .buses = buses, .bus_count = 1 };
 	_cleanup_(catalog_freep) struct catalog *of_all = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(locators); i++)
 		of_map[i] = (struct point){ .name = (char *)"p", .type = TYPE_NUMBER, .scale = 1,
 					    .writable = true, .locator = &locators[i] };
-	assert_int_equal(catalog_new(&config, &of_all), 0);
+	of_all = catalog_of(&device, 1, true);
 	for (size_t i = 0; i < ARRAY_SIZE(locators); i++) {
 		const struct point *point = &of_all->devices[0].points[i];
 
@@ -755,8 +735,7 @@ static void a_catalog_knows_what_is_only_written(void **state)
 
 	/* Without commands there are sensors, of what is read. */
 	catalog_free(TAKE_PTR(of_all));
-	conf.commands = false;
-	assert_int_equal(catalog_new(&config, &of_all), 0);
+	of_all = catalog_of(&device, 1, false);
 	assert_int_equal(component_of(of_all->devices[0].points), COMPONENT_NUMBER_SENSOR);
 	assert_int_equal(count_entities(of_all), 1 + 2);
 }

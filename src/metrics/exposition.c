@@ -96,6 +96,7 @@ static double time_before(const struct figures *figures, uint64_t usec)
 	return (double)(figures->now_ms - (int64_t)(usec / USEC_PER_MSEC)) / 1e3;
 }
 
+/* What a family's sample is, of the gateway; below, of a bus and of a device. */
 #define OF_GATEWAY(name, value) \
 	static double name(const struct figures *of) { return value; }
 
