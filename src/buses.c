@@ -80,6 +80,12 @@ int buses_command(struct buses *buses, const struct command *command)
 	return -ENOENT;
 }
 
+bool buses_have_commands(const struct buses *buses, size_t i)
+{
+	return buses->buses[i] ? bus_has_commands(buses->buses[i])
+			       : listener_has_commands(buses->listeners[i]);
+}
+
 void buses_take(struct buses *buses, size_t i, struct buses *from, size_t from_i)
 {
 	buses->buses[i] = TAKE_PTR(from->buses[from_i]);

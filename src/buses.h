@@ -29,6 +29,8 @@ void buses_tell_outcomes(struct buses *buses, size_t i, outcome_sink *sink, void
  * -EAGAIN: that has not yet tried to open its port.
  */
 int buses_command(struct buses *buses, const struct command *command) _must_check_;
+/* Whether the i-th bus has commands that are not done. */
+bool buses_have_commands(const struct buses *buses, size_t i);
 /* The same that runs as another one's `from`-th runs on as the i-th here. */
 void buses_take(struct buses *buses, size_t i, struct buses *from, size_t from_i);
 /* As bus_leave(). */

@@ -101,11 +101,11 @@ static int on_status(sd_event_source *source, _unused_ uint64_t time_us, void *d
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info,
-		     _unused_ void *data)
+static int on_signal(_unused_ sd_event_source *source, const struct signalfd_siginfo *info,
+		     void *data)
 {
 	log_info("stopping on %s", info->ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-	return sd_event_exit(sd_event_source_get_event(source), 0);
+	return daemon_end(data);
 }
 
 static int add_sources(struct daemon *daemon)

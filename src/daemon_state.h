@@ -22,6 +22,8 @@ struct daemon {
 	struct reload *reload;
 	uint64_t watchdog_us; /* 0: systemd wants none */
 	uint64_t turns_seen;  /* of the uplink, when last looked at */
+	bool ending;
+	size_t leaving; /* buses that end what they have in hand, and one for who asks them to */
 };
 
 /* daemon.c - takes a message from the field side; `daemon` is the data of a mapping_sink. */
@@ -33,6 +35,9 @@ int daemon_start_bus(struct daemon *daemon, struct buses *buses, size_t i,
 int daemon_tell_config(struct daemon *daemon) _must_check_;
 /* Tells systemd how we are, with what else there is to tell in front of it, or "". */
 void daemon_tell_systemd(struct daemon *daemon, const char *first);
+
+/* ending.c - the loop ends, as soon as the buses have: at once where it is asked to again. */
+int daemon_end(struct daemon *daemon);
 
 /* reload.c - SIGHUP has the configuration read anew. */
 struct reload;

@@ -47,6 +47,7 @@ static const char map_text[] =
 	"points:\n"
 	"  out: {addr: 0, table: coil, type: bool, write: {}}\n"
 	"  bell: {addr: 1, table: coil, type: bool, write: {pulse: 5ms}}\n"
+	"  gate: {addr: 2, table: coil, type: bool, write: {pulse: 50s}}\n"
 	"  level: {addr: 0, table: holding, type: u16, scale: 0.5, write: {min: 0, max: 30}}\n"
 	"  mode: {addr: 1, table: holding, type: u16, values: {0: off, 1: heat}, write: {verify: true}}\n";
 
@@ -300,6 +301,33 @@ static void a_session_that_the_broker_lost_is_made_anew(_unused_ void **state)
 	wait_for_answer("demo/relay/out/result {\"ok\":true,\"value\":false}", 1);
 }
 
+static bool is_written(_unused_ struct stage *on, uint64_t times)
+{
+	return written.count >= times;
+}
+
+/* Whoever stops the gateway in the midst of a pulse leaves no relay on. */
+static void a_pulse_is_cleared_before_the_end(_unused_ void **state)
+{
+	int status = 0;
+
+	publish("gate", "on", NULL);
+	wait_for(is_written, 1);
+	assert_true(written.value.u);
+	assert_int_equal(kill(stage.gateway, SIGTERM), 0);
+	wait_for(is_written, 2);
+	assert_string_equal(written.point, "gate");
+	assert_false(written.value.u);
+	/* The simulator is in here, and has to answer meanwhile. */
+	while (waitpid(stage.gateway, &status, WNOHANG) == 0)
+		assert_int_equal(stage_wait_ms(&stage, 5), 0);
+	stage.gateway = 0;
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	wait_for_answer("demo/relay/gate/result", 1);
+	assert_int_equal(written.count, 2);
+}
+
 /* The machine was off, nobody knows for how long, or is told the time. */
 static void old_commands_are_refused_after_a_reboot(_unused_ void **state)
 {
@@ -474,6 +502,7 @@ int main(void)
 		gateway_test(what_was_sent_while_it_was_away_is_carried_out),
 		gateway_test(a_dead_device_is_answered_for),
 		gateway_test(a_session_that_the_broker_lost_is_made_anew),
+		gateway_test(a_pulse_is_cleared_before_the_end),
 		gateway_test(old_commands_are_refused_after_a_reboot),
 		gateway_test(what_was_begun_before_a_reboot_is_told),
 		gateway_test(somebody_on_the_machine_may_write),

@@ -72,6 +72,7 @@ rooms_seen_from() {
 		echo base config bridge drivers field uplink report metrics \
 			buses reader farewell dispatch daemon_state
 		;;
+	ending) echo bridge daemon_state ;;
 	dispatch) echo base config bridge ;;
 	tools | main) echo base config bridge drivers field uplink report metrics daemon tools ;;
 	esac

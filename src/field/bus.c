@@ -193,6 +193,11 @@ void bus_tell_outcomes(struct bus *bus, outcome_sink *sink, void *data)
 	writer_tell(bus->writer, sink, data);
 }
 
+bool bus_has_commands(const struct bus *bus)
+{
+	return writer_has_commands(bus->writer);
+}
+
 int bus_command(struct bus *bus, const struct command *command)
 {
 	const char *closed = bus->wire ? NULL : opener_trouble(bus->opener);

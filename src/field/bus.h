@@ -37,6 +37,9 @@ void bus_tell_outcomes(struct bus *bus, outcome_sink *sink, void *data);
  */
 int bus_command(struct bus *bus, const struct command *command) _must_check_;
 
+/* Whether there are any whose outcome is not told, or a pulse that is not cleared. */
+bool bus_has_commands(const struct bus *bus);
+
 /*
  * When something is to be asked next, on CLOCK_MONOTONIC; 0: a request is under way, or the
  * port is not open.

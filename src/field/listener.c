@@ -356,6 +356,11 @@ void listener_tell_outcomes(struct listener *listener, outcome_sink *sink, void 
 	listener->say.errands.data = data;
 }
 
+bool listener_has_commands(const struct listener *listener)
+{
+	return listener->say.errands.first != NULL;
+}
+
 int listener_command(struct listener *listener, const struct command *command)
 {
 	int r = say_take(listener, command);

@@ -25,6 +25,7 @@ void listener_leave(struct listener *listener, bus_left *left, void *data);
 /* As of a bus; a command is said between two requests, or at any time to who speaks unasked. */
 void listener_tell_outcomes(struct listener *listener, outcome_sink *sink, void *data);
 int listener_command(struct listener *listener, const struct command *command) _must_check_;
+bool listener_has_commands(const struct listener *listener);
 
 /* As of a bus; answers are units with at least one value. */
 struct bus_stats listener_stats(const struct listener *listener);

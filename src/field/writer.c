@@ -246,6 +246,11 @@ void writer_port_lost(struct writer *writer, const char *why, uint64_t now_us)
 	abandon(writer, error, now_us);
 }
 
+bool writer_has_commands(const struct writer *writer)
+{
+	return writer->errands.first != NULL;
+}
+
 bool writer_leave(struct writer *writer, uint64_t now_us)
 {
 	bool done = !writer->asked;

@@ -24,6 +24,9 @@ void writer_tell(struct writer *writer, outcome_sink *sink, void *data);
 int writer_take(struct writer *writer, const struct command *command, const char *closed)
 	_must_check_;
 
+/* Whether any is in hand. */
+bool writer_has_commands(const struct writer *writer);
+
 /* How urgent the next request is. */
 enum writer_urgency {
 	WRITER_IDLE,    /* there is none that could go now */
