@@ -4,8 +4,10 @@
 
 #include "base/log.h"
 #include "bridge/clock.h"
+#include "bridge/command.h"
 #include "bridge/queue.h"
-#include "config/conf.h"
+#include "config/config.h"
+#include "uplink/settable.h"
 #include "uplink/spool.h"
 #include "uplink/uplink.h"
 
@@ -126,23 +128,38 @@ static int nothing_is_left(const struct spool_conf *conf)
 	return sums.waiting ? -EIO : 0;
 }
 
+/* No bus, and so nothing that can be set. */
+static int start_uplink(struct conf *conf, struct queue *queue, struct command_ring *ring,
+			struct uplink **uplink)
+{
+	const struct config config = { .conf = conf };
+	const struct uplink_setup setup = {
+		.conf = conf, .queue = queue, .ring = ring, .settable = settable_new(&config),
+	};
+
+	return setup.settable ? uplink_start(&setup, uplink) : -ENOMEM;
+}
+
 int publisher_gateway(const struct publisher *publisher, const char *directory)
 {
 	_cleanup_(conf_freep) struct conf *conf = NULL;
 	_cleanup_(queue_freep) struct queue *queue = NULL;
+	_cleanup_(command_ring_freep) struct command_ring *ring = NULL;
 	struct uplink *uplink;
 	sigset_t term;
 	int r = load_conf(publisher, directory, &conf), signal;
 
 	if (r == 0)
 		r = queue_new(1024 * 1024, &queue);
+	if (r == 0)
+		r = command_ring_new(&ring);
 	if (r < 0)
 		return r;
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	log_set_level(LOG_WARNING);
-	r = uplink_start(conf, queue, &uplink);
+	r = start_uplink(conf, queue, ring, &uplink);
 	if (r < 0)
 		return r;
 	sigwait(&term, &signal);
