@@ -50,6 +50,7 @@ struct command_entry {
 	bool is_local;        /* it came by the socket: nobody is told by a message */
 	bool is_told;
 	bool is_pushed;       /* the field side has it */
+	bool is_reported;     /* begun and not ended, it is not repeated: `on_crash: report` */
 	bool is_changed;      /* in a way that is to be noted */
 	uint16_t mid;         /* packet identifier that it came under; 0: none */
 	uint32_t session;     /* … in this session of the broker's, as the book counts them, … */

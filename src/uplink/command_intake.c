@@ -126,7 +126,8 @@ static int set_texts(struct command_entry *entry, const struct request *request,
 
 /* Notes that it is received; NULL: *why and the text say why it is refused. */
 static struct command_entry *receive(struct commands *commands, const struct request *request,
-				     enum command_refusal *why, const char **error)
+				     const struct point *point, enum command_refusal *why,
+				     const char **error)
 {
 	const struct incoming *incoming = request->incoming;
 	struct result_address address = { 0 };
@@ -146,6 +147,7 @@ static struct command_entry *receive(struct commands *commands, const struct req
 	if (!entry)
 		return NULL;
 	entry->is_local = !incoming;
+	entry->is_reported = point->write_on_crash == ON_CRASH_REPORT;
 	if (incoming) {
 		address = address_of(commands, request);
 		entry->mid = incoming->mid;
@@ -193,6 +195,7 @@ static const struct command_entry *take(struct commands *commands,
 					const struct request *request)
 {
 	struct command_entry *entry = NULL;
+	const struct point *point;
 	enum command_refusal why;
 	const char *error;
 
@@ -208,9 +211,10 @@ static const struct command_entry *take(struct commands *commands,
 		answer_again(commands, request, entry);
 		return entry;
 	}
-	if (!check(commands, request))
+	point = check(commands, request);
+	if (!point)
 		return NULL;
-	entry = receive(commands, request, &why, &error);
+	entry = receive(commands, request, point, &why, &error);
 	if (!entry)
 		refuse(commands, request, why, error);
 	return entry;

@@ -84,17 +84,6 @@ static bool make_command(struct commands *commands, const struct command_entry *
 			     commands->error) == 0;
 }
 
-/* Whether it would be told as uncertain after a crash. */
-static bool is_reported(const struct commands *commands, const struct command_entry *entry)
-{
-	const char *error;
-	const struct point *point = settable_find(commands->settable,
-						  command_text(entry, COMMAND_DEVICE),
-						  command_text(entry, COMMAND_POINT), &error);
-
-	return point && point->write_on_crash == ON_CRASH_REPORT;
-}
-
 /*
  * A device's commands begin in their order. Of those that a crash would make uncertain only as
  * many are started as keep it busy.
@@ -109,9 +98,9 @@ static bool has_turn(const struct commands *commands, const struct command_entry
 			continue;
 		if (e->state == COMMAND_RECEIVED)
 			return false;
-		reported += is_reported(commands, e);
+		reported += e->is_reported;
 	}
-	return reported < REPORTED_AT_ONCE || !is_reported(commands, entry);
+	return reported < REPORTED_AT_ONCE || !entry->is_reported;
 }
 
 /* NULL: it can be started; else why it has come to an end. */
@@ -136,12 +125,12 @@ static void start(struct commands *commands)
 
 		if (entry->state == COMMAND_STARTED && !entry->is_pushed)
 			started++;
-		if (entry->state != COMMAND_RECEIVED)
+		if (entry->state != COMMAND_RECEIVED || !has_turn(commands, entry))
 			continue;
 		obstacle = find_obstacle(commands, entry);
 		if (obstacle) {
 			commands_end(commands, entry, COMMAND_FAILED, obstacle);
-		} else if (has_turn(commands, entry)) {
+		} else {
 			commands_set_state(commands, entry, COMMAND_STARTED);
 			started++;
 		}
@@ -208,48 +197,59 @@ bool commands_committed(struct commands *commands, bool durable)
 
 /* --- life --- */
 
-/* What was started when the process before this one ended may have been carried out. */
-static void settle_started(struct commands *commands, struct command_entry *entry)
+/*
+ * What was received was not begun. What was started when the process before this one ended may
+ * have been carried out.
+ */
+static void settle_begun(struct commands *commands, struct command_entry *entry)
 {
 	const char *error;
 	const struct point *point = settable_find(commands->settable,
 						  command_text(entry, COMMAND_DEVICE),
 						  command_text(entry, COMMAND_POINT), &error);
 
-	if (point && point->write_on_crash == ON_CRASH_REPEAT &&
-	    !command_too_late(entry, commands->link.boot))
-		entry->state = COMMAND_RECEIVED;
-	else
+	entry->is_reported = !point || point->write_on_crash == ON_CRASH_REPORT;
+	if (entry->state != COMMAND_STARTED)
+		return;
+	if (entry->is_reported || command_too_late(entry, commands->link.boot))
 		commands_end(commands, entry, COMMAND_UNCERTAIN,
-		    "the gateway ended while it was carried out");
+			     "the gateway ended while it was carried out");
+	else
+		entry->state = COMMAND_RECEIVED;
+}
+
+/* Whether the answer got into the journal, or is to be told again. */
+static void settle_ended(struct commands *commands, struct command_entry *entry,
+			 uint64_t found_seq)
+{
+	if (entry->answer_seq < found_seq)
+		entry->is_told = true;
+	if (!entry->is_told)
+		entry->is_changed = commands->any_changed = true;
 }
 
 static int load(struct commands *commands)
 {
 	const struct spool_state state = spool_state(commands->setup.spool);
 	const struct notes *notes = spool_notes(commands->setup.spool);
+	struct command_book *book = &commands->book;
 	int r;
 
 	command_link_load(&commands->link, commands->setup.spool);
-	for (size_t i = notes->count; i > 0; i--) {
-		const struct note *note = &notes->list[notes->count - i];
+	for (size_t i = 0; i < notes->count; i++) {
+		const struct note *note = &notes->list[i];
 
 		if (note->type != RECORD_COMMAND || !note->key)
 			continue;
-		r = command_decode(&commands->book, note->key, note->bytes, note->length);
+		r = command_decode(book, note->key, note->bytes, note->length);
 		if (r == -ENOMEM)
 			return r;
 	}
-	for (size_t i = 0; i < commands->book.count; i++) {
-		struct command_entry *entry = &commands->book.list[i];
-
-		if (entry->state == COMMAND_STARTED)
-			settle_started(commands, entry);
-		/* Otherwise its answer did not get into the journal. */
-		else if (command_has_end(entry) && entry->answer_seq < state.found_seq)
-			entry->is_told = true;
-		if (command_has_end(entry) && !entry->is_told)
-			entry->is_changed = commands->any_changed = true;
+	for (size_t i = 0; i < book->count; i++) {
+		if (command_has_end(&book->list[i]))
+			settle_ended(commands, &book->list[i], state.found_seq);
+		else
+			settle_begun(commands, &book->list[i]);
 	}
 	return 0;
 }
