@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* journal.h - records in segment files: written at the end, read back in order. */
+/* journal.h - records in segment files: written at the end. */
 #pragma once
 
 #include "uplink/ledger.h"
@@ -47,8 +47,12 @@ void journal_done(struct journal *journal, bool remove_tail);
 int journal_add(struct journal *journal, enum record_type type, uint64_t seq,
 		const struct piece *pieces, size_t count) _must_check_;
 bool journal_fits(const struct journal *journal, size_t size);
-/* Bytes that are pending, and how far a segment in use is filled in its file. */
+/*
+ * Bytes that are pending, whether a segment in use is the one that is written, and how far one
+ * is filled in its file.
+ */
 size_t journal_pending(const struct journal *journal);
+bool journal_is_current(const struct journal *journal, const struct slot *slot);
 uint32_t journal_end_in_file(const struct journal *journal, const struct slot *slot);
 
 /*
@@ -83,31 +87,3 @@ int journal_continue_segment(struct journal *journal, uint32_t end) _must_check_
  */
 int journal_restore_pending(struct journal *journal, const uint8_t *bytes, size_t length,
 			    uint32_t base) _must_check_;
-
-/* Reads a journal in order; as many as are wanted. */
-struct cursor {
-	struct segment_reader reader;
-	int file; /* of the segment that is read */
-	uint64_t segment;
-};
-
-void cursor_init(struct cursor *cursor);
-void cursor_done(struct cursor *cursor);
-
-/* Has cursor_next() begin with the first record of a slot; with the next that is added. */
-int cursor_seek(struct journal *journal, struct cursor *cursor,
-		const struct slot *slot) _must_check_;
-int cursor_seek_end(struct journal *journal, struct cursor *cursor) _must_check_;
-/* What was pending started over: a cursor that was in there goes to its begin. */
-void cursor_start_over(const struct journal *journal, struct cursor *cursor);
-
-/*
- * The next record in order, also one that is only pending, and its place; valid until the
- * next call with the cursor and the next record that is added. 1; 0 when there is none;
- * -errno.
- */
-int cursor_next(struct journal *journal, struct cursor *cursor, struct record *record,
-		struct place *place) _must_check_;
-/* The record at a place, which need not be the next. 1; 0 for none; -errno. */
-int cursor_read(struct journal *journal, struct cursor *cursor, const struct place *place,
-		struct record *record) _must_check_;

@@ -2,6 +2,7 @@
 /* spool_state.h - what the files that make up the spool share; nobody else's business. */
 #pragma once
 
+#include "uplink/cursor.h"
 #include "uplink/refused.h"
 #include "uplink/spool.h"
 
