@@ -401,6 +401,15 @@ static void all_is_repeated_when_asked_for(void **state)
 	discoverer_repeat(discoverer);
 	turn_all();
 	assert_int_equal(deliver(), TOPICS);
+	/* So it is while a round looks for news. */
+	discoverer_repeat(discoverer);
+	turn_all();
+	crash();
+	offer();
+	discoverer_repeat(discoverer);
+	turn_all();
+	assert_int_equal(deliver(), TOPICS);
+	turn_all();
 	/* Of what is on its way here that is a part only. */
 	bus.device_count = 2;
 	offer();

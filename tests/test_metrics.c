@@ -386,7 +386,7 @@ static bool is_connected(struct stage *on, uint64_t connected)
 	       value_of("postbus_session_connected") == (double)connected;
 }
 
-/* The uplink's state is up to a second old. */
+/* The uplink's state is up to a second old, and each minute there is something to tell. */
 static bool spool_is_told(struct stage *on, uint64_t unused)
 {
 	struct spool_sums sums;
@@ -395,6 +395,7 @@ static bool spool_is_told(struct stage *on, uint64_t unused)
 	(void)unused;
 	return stage_look_at_spool(on, &sums, &next) == 0 &&
 	       get_page(EXPOSITION_OPENMETRICS) && sums.waiting == 0 &&
+	       value_of("postbus_spool_messages_waiting") == 0 &&
 	       value_of("postbus_spool_messages_taken_total") == sums.taken &&
 	       value_of("postbus_spool_messages_acknowledged_total") == sums.acked;
 }
@@ -416,9 +417,7 @@ static void listen_on_a_socket(char *settings, size_t size)
 static void it_tells_the_truth(void **state)
 {
 	double requests = 0, answers = 0, errors = 0;
-	struct spool_sums sums;
 	char settings[128], sample[128];
-	uint64_t next;
 
 	(void)state;
 	listen_on_a_socket(settings, sizeof(settings));
@@ -433,11 +432,8 @@ static void it_tells_the_truth(void **state)
 	wait_for(is_connected, true);
 	wait_for(stage_spool_is_empty, 0);
 	wait_for(spool_is_told, 0);
-	assert_int_equal(stage_look_at_spool(&stage, &sums, &next), 0);
 	check_page(EXPOSITION_OPENMETRICS);
 	ask_python(EXPOSITION_OPENMETRICS);
-	assert_true(value_of("postbus_spool_messages_acknowledged_total") == sums.acked);
-	assert_true(value_of("postbus_spool_messages_waiting") == sums.waiting);
 	assert_true(value_of("postbus_spool_messages_dropped_total{why=\"spool full\"}") == 0);
 	assert_true(value_of("postbus_session_links_total") == 2);
 	assert_true(value_of("postbus_bus_open{bus=\"simulated\"}") == 1);

@@ -301,12 +301,16 @@ bool discoverer_is_ready(const struct discoverer *discoverer)
 	return discoverer->catalog;
 }
 
-/* Of a round that goes on, or of what waits in the spool. */
+/* It waits in the spool, or a round tells it. */
 static bool all_is_on_its_way(const struct discoverer *discoverer)
 {
+	size_t known = discoverer->told_count;
+
 	if (discoverer->phase != PHASE_IDLE)
-		return discoverer->all || !discoverer->before.count;
-	return is_pending(discoverer) && discoverer->pending.count == discoverer->told_count;
+		known = discoverer->before.count;
+	if (discoverer->phase != PHASE_IDLE && (discoverer->all || !known))
+		return true;
+	return is_pending(discoverer) && discoverer->pending.count == known;
 }
 
 void discoverer_repeat(struct discoverer *discoverer)
