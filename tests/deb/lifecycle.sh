@@ -117,7 +117,10 @@ readings_wait() {
 	# Who is in the gateway's group may ask it.
 	setpriv --reuid=nobody --regid=postbus --clear-groups postbus status
 	setpriv --reuid=nobody --regid=postbus --clear-groups postbus spool status
-	[ $booted = no ] || systemctl status --no-pager postbus
+	if [ $booted = yes ]; then
+		systemctl reload postbus
+		systemctl status --no-pager postbus
+	fi
 	stop_gateway
 	waiting >waiting
 	[ "$(cat waiting)" -ge 5 ]
