@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* farewell.c - takes leave of what is configured no more: the broker is to keep nothing of it. */
+/* farewell.c - has the broker forget what is configured no more. */
 #include "farewell.h"
 #include "base/units.h"
 #include "bridge/clock.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-	/* So many topics at a time, so often: the queue has room for a thousand messages. */
+	/* So many topics at a time, so often: the queue has room for a thousand. */
 	AT_A_TIME = 16,
 	EVERY_US = 10 * 1000,
 };
@@ -45,7 +45,8 @@ static int on_timer(sd_event_source *source, _unused_ uint64_t time_us, void *da
 	struct farewell *farewell = data;
 
 	for (size_t i = 0; i < AT_A_TIME && farewell->next < farewell->gone->count; i++) {
-		const struct retained_topic *topic = &farewell->gone->topics[farewell->next++];
+		const struct retained_topic *topic =
+			&farewell->gone->topics[farewell->next++];
 
 		if (topic->availability)
 			say(farewell, topic->topic, "offline");
@@ -74,7 +75,8 @@ int farewell_new(sd_event *loop, struct retained *gone, uint8_t qos, mapping_sin
 	farewell->sink_data = sink_data;
 	farewell->done = done;
 	farewell->data = data;
-	r = sd_event_add_time(loop, &farewell->timer, CLOCK_MONOTONIC, 0, 0, on_timer, farewell);
+	r = sd_event_add_time(loop, &farewell->timer, CLOCK_MONOTONIC, 0, 0, on_timer,
+			      farewell);
 	if (r < 0)
 		return r;
 	*result = TAKE_PTR(farewell);

@@ -58,7 +58,8 @@ static int on_finished(sd_event_source *source, _unused_ int fd, _unused_ uint32
 
 	(void)!eventfd_read(errand->finished, &count);
 	sd_event_source_set_enabled(source, SD_EVENT_OFF);
-	reader->done(reader->data, TAKE_PTR(errand->config), errand->faults, errand->result);
+	reader->done(reader->data, TAKE_PTR(errand->config), errand->faults,
+		     errand->result);
 	return 0;
 }
 
@@ -72,7 +73,9 @@ static struct errand *new_errand(const char *file)
 	errand->finished = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	errand->file = strdup(file);
 	errand->faults = faults_new();
-	return errand->finished >= 0 && errand->file && errand->faults ? TAKE_PTR(errand) : NULL;
+	if (errand->finished < 0 || !errand->file || !errand->faults)
+		return NULL;
+	return TAKE_PTR(errand);
 }
 
 int reader_new(sd_event *loop, const char *file, reader_done *done, void *data,

@@ -9,8 +9,8 @@
 struct reader;
 
 /*
- * Given what was read: the configuration, which is the receiver's, or NULL and what is wrong:
- * faults, or where there are none, -errno. The reader may be freed from in there.
+ * Given what was read: the configuration, which is the receiver's, or NULL and what is
+ * wrong: faults, or where there are none, -errno. The reader may be freed from in there.
  */
 typedef void reader_done(void *data, struct config *config, const struct faults *faults,
 			 int error);

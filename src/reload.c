@@ -6,9 +6,9 @@
  *      ▲                   │       buses that changed                   what is gone
  *      └──── faults ───────┘       end what they asked                  is told off
  *
- * The files are read whole, on a thread of its own, before anything is touched: whatever is
- * wrong with them, the gateway goes on as it was. A signal that comes meanwhile is a reload of
- * its own afterwards.
+ * The files are read whole, on a thread of its own, before anything is touched: whatever
+ * is wrong with them, the gateway goes on as it was. A signal that comes meanwhile is a
+ * reload of its own afterwards.
  */
 #include "base/log.h"
 #include "bridge/clock.h"
@@ -84,15 +84,16 @@ static void on_farewell(void *data)
 }
 
 /* Of these buses those that have ended, or that are begun. */
-static void only_ended(const struct reload *reload, const struct config *old, struct config *ended)
+static void only_ended(const struct reload *reload, const struct config *old,
+		       struct config *ended)
 {
 	for (size_t i = 0; i < old->bus_count; i++)
 		if (reload->becomes[i] == NONE)
 			ended->buses[ended->bus_count++] = old->buses[i];
 }
 
-static void only_begun(const struct reload *reload, const struct config *new, size_t old_count,
-		       struct config *begun)
+static void only_begun(const struct reload *reload, const struct config *new,
+		       size_t old_count, struct config *begun)
 {
 	for (size_t j = 0; j < new->bus_count; j++) {
 		bool goes_on = false;
@@ -242,7 +243,8 @@ static void note_change(void *data, const char *name, enum conf_change change)
 	log_info("reload: %s changed", name);
 	if (change != CONF_RESTART)
 		return;
-	snprintf(line, sizeof(line), "%s can't change while the gateway runs: restart it", name);
+	snprintf(line, sizeof(line), "%s can't change while the gateway runs: restart it",
+		 name);
 	note_fault(changes->reload, line);
 }
 
@@ -293,7 +295,8 @@ static void have_buses_leave(struct reload *reload)
 	on_left(reload);
 }
 
-static void on_read(void *data, struct config *config, const struct faults *faults, int error)
+static void on_read(void *data, struct config *config, const struct faults *faults,
+		    int error)
 {
 	struct reload *reload = data;
 	struct changes changes = { .reload = reload };
@@ -301,7 +304,8 @@ static void on_read(void *data, struct config *config, const struct faults *faul
 	reload->config = config;
 	faults_each(faults, note_fault, reload);
 	if (config)
-		conf_compare(reload->daemon->config->conf, config->conf, note_change, &changes);
+		conf_compare(reload->daemon->config->conf, config->conf, note_change,
+			     &changes);
 	if (config && !reload->state.faults)
 		error = compare_buses(reload, changes.buses);
 	if (error < 0 && !reload->state.faults)

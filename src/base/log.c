@@ -44,8 +44,8 @@ static size_t add_field(char *fields, size_t length, const char *name, const cha
 }
 
 /*
- * The journal's own protocol: a datagram of lines NAME=VALUE. Not by sd_journal_send(), which
- * waits while the journal takes nothing, and a wire would stand still.
+ * The journal's own protocol: a datagram of lines NAME=VALUE. Not by sd_journal_send(),
+ * which waits while the journal takes nothing, and a wire would stand still.
  */
 static bool send_to_journal(int priority, struct log_subject subject, const char *line)
 {
@@ -68,7 +68,7 @@ static bool send_to_journal(int priority, struct log_subject subject, const char
 				 sizeof(address)) == (ssize_t)n;
 }
 
-/* Where the journal takes no fields now, the stream takes the line, with sd-daemon(3)'s prefix. */
+/* Where the journal takes no fields now, its stream takes the line, as sd-daemon(3) has it. */
 static void write_line(int priority, struct log_subject subject, char *line, size_t length)
 {
 	bool journal = stderr_is_the_journal();

@@ -57,7 +57,8 @@ static int add_readings(struct retained *retained, const struct config *config,
 			const struct bus_config *bus, const struct device_config *device)
 {
 	const struct publish_conf *publish = &config->conf->publish;
-	char *topic = expand(config, bus, device, device->topic ? device->topic : publish->topic);
+	char *topic = expand(config, bus, device,
+			     device->topic ? device->topic : publish->topic);
 	int r = topic ? 0 : -ENOMEM;
 
 	if (publish->layout == LAYOUT_DEVICE)
@@ -85,8 +86,8 @@ static int add_bus(struct retained *retained, const struct config *config,
 	for (size_t i = 0; i < bus->device_count && r == 0; i++) {
 		const struct device_config *device = &bus->devices[i];
 
-		r = add(retained, expand(config, bus, device, "{gateway}/{device}/availability"),
-			true);
+		r = add(retained,
+			expand(config, bus, device, "{gateway}/{device}/availability"), true);
 		if (r == 0 && config->conf->publish.retain)
 			r = add_readings(retained, config, bus, device);
 	}
@@ -109,12 +110,14 @@ static int collect(const struct config *config, struct retained **result)
 	if (r < 0)
 		return r;
 	if (retained->count)
-		qsort(retained->topics, retained->count, sizeof(*retained->topics), compare);
+		qsort(retained->topics, retained->count, sizeof(*retained->topics),
+		      compare);
 	*result = TAKE_PTR(retained);
 	return 0;
 }
 
-int retained_gone(const struct config *old, const struct config *new, struct retained **result)
+int retained_gone(const struct config *old, const struct config *new,
+		  struct retained **result)
 {
 	_cleanup_(retained_freep) struct retained *gone = NULL, *kept = NULL;
 	size_t count = 0;

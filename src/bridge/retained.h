@@ -15,8 +15,8 @@ struct retained {
 };
 
 /*
- * Those of `old` that are none of `new`: the availability of devices and the state of buses that
- * are no more, and, where readings are retained, theirs too. 0 or -ENOMEM.
+ * Those of `old` that are none of `new`: the availability of devices and the state of buses
+ * that are no more, and, where readings are retained, theirs too. 0 or -ENOMEM.
  */
 int retained_gone(const struct config *old, const struct config *new,
 		  struct retained **gone) _must_check_;

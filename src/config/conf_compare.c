@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conf_compare.c - which settings are others than they were when the file was read before. */
+/* conf_compare.c - which settings are others than when the file was read before. */
 #include "config/conf_keys.h"
 
 #include <string.h>
@@ -47,7 +47,7 @@ static bool is_same(const struct comparison *comparison, const struct key *key)
 	}
 }
 
-/* `change` is what a change of the group's keys takes where they do not say so themselves. */
+/* `change` is what a change of the group's keys takes where they do not say so. */
 static void compare_group(const struct comparison *comparison, const char *group,
 			  const struct key *keys, enum conf_change change)
 {
@@ -63,7 +63,8 @@ static void compare_group(const struct comparison *comparison, const char *group
 	}
 }
 
-void conf_compare(const struct conf *old, const struct conf *new, conf_visit *visit, void *data)
+void conf_compare(const struct conf *old, const struct conf *new, conf_visit *visit,
+		  void *data)
 {
 	const struct comparison comparison = {
 		.old = old, .new = new, .visit = visit, .data = data,

@@ -12,7 +12,7 @@ static uint64_t add_bytes(uint64_t digest, const void *bytes, size_t n)
 	return digest;
 }
 
-/* What would be read as another tree has to differ: kinds, counts and the ends of texts too. */
+/* What would be read as another tree has to differ: kinds, counts and ends of texts too. */
 static uint64_t add_node(uint64_t digest, const struct yaml_node *node)
 {
 	const uint64_t head[] = { node->kind, node->quoted, node->count };
