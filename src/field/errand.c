@@ -83,7 +83,7 @@ int errand_take(struct errands *errands, struct device *devices, size_t count,
 		*errand = take(errands, &devices[i], command);
 		return 0;
 	}
-	snprintf(error, sizeof(error), "the port is not open%s%s", *closed ? ": " : "",
+	snprintf(error, sizeof(error), "the port is not open%s%.90s", *closed ? ": " : "",
 		 closed);
 	refuse(errands, command, error);
 	return 0;

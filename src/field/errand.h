@@ -5,6 +5,9 @@
 #include "bridge/command.h"
 #include "field/device.h"
 
+/* Why something is given up, with room in an outcome's error for what it is. */
+enum { REASON_MAX = 80 };
+
 /* Told what became of a command, once for each that was taken. */
 typedef void outcome_sink(void *data, const struct outcome *outcome);
 

@@ -45,7 +45,7 @@ void listener_wake_at(struct listener *listener, uint64_t time_us)
 
 void listener_close(struct listener *listener, const char *why)
 {
-	char error[OUTCOME_ERROR_MAX];
+	char reason[REASON_MAX];
 
 	listener->port_source = sd_event_source_disable_unref(listener->port_source);
 	turn_free(listener->turn);
@@ -54,8 +54,8 @@ void listener_close(struct listener *listener, const char *why)
 	listener->port = NULL;
 	listener->state = LISTENER_CLOSED;
 	listener->lost++;
-	snprintf(error, sizeof(error), "the port was lost: %s", why);
-	say_give_up(listener, error);
+	snprintf(reason, sizeof(reason), "the port was lost: %.50s", why);
+	say_give_up(listener, reason);
 	opener_lost(listener->opener, why);
 }
 

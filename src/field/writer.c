@@ -240,10 +240,10 @@ static void abandon(struct writer *writer, const char *why, uint64_t now_us)
 
 void writer_port_lost(struct writer *writer, const char *why, uint64_t now_us)
 {
-	char error[OUTCOME_ERROR_MAX];
+	char reason[REASON_MAX];
 
-	snprintf(error, sizeof(error), "the port was lost: %s", why);
-	abandon(writer, error, now_us);
+	snprintf(reason, sizeof(reason), "the port was lost: %.50s", why);
+	abandon(writer, reason, now_us);
 }
 
 bool writer_has_commands(const struct writer *writer)

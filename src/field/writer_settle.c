@@ -28,7 +28,7 @@ static void stay_set(struct writer *writer, struct errand *errand, const char *w
 	uint64_t wait_us = CLEAR_FIRST_US << (errand->again < 6 ? errand->again : 6);
 	char error[OUTCOME_ERROR_MAX];
 
-	snprintf(error, sizeof(error), "it is set, and was not cleared: %s", why);
+	snprintf(error, sizeof(error), "it is set, and was not cleared: %.79s", why);
 	if (!errand->told)
 		log_about(LOG_WARNING,
 			  (struct log_subject){writer->config->name,
