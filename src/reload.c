@@ -206,11 +206,11 @@ static int change_over(struct reload *reload)
 	return 0;
 }
 
-/* From the loop: no bus that is freed here is at work. */
-static int on_change_over(sd_event_source *source, _unused_ void *data)
+/* From the loop: no bus that is freed here is at work. Those of a gateway that ends stay. */
+static int on_change_over(sd_event_source *source, void *data)
 {
 	struct reload *reload = data;
-	int r = change_over(reload);
+	int r = reload->daemon->ending ? 0 : change_over(reload);
 
 	if (r == 0)
 		return 0;
@@ -312,7 +312,7 @@ static void on_read(void *data, struct config *config, const struct faults *faul
 		note_fault(reload, strerror(-error));
 	if (reload->state.faults)
 		fail(reload);
-	else
+	else if (!reload->daemon->ending)
 		have_buses_leave(reload);
 }
 
@@ -344,7 +344,7 @@ static int on_signal(_unused_ sd_event_source *source,
 
 	if (reload->under_way)
 		reload->again = true;
-	else
+	else if (!reload->daemon->ending)
 		begin(reload);
 	return 0;
 }
