@@ -15,12 +15,19 @@ enum {
 	READS_MOST = 1024,
 };
 
-static bool has_more(struct mosquitto *client)
+/* Decrypted and not read: the socket does not tell of that. */
+static bool has_decrypted(struct mosquitto *client)
 {
 	SSL *tls = mosquitto_ssl_get(client);
+
+	return tls && SSL_pending(tls) > 0;
+}
+
+static bool has_more(struct mosquitto *client)
+{
 	int n = 0;
 
-	return (tls && SSL_pending(tls) > 0) ||
+	return has_decrypted(client) ||
 	       (ioctl(mosquitto_socket(client), FIONREAD, &n) == 0 && n > 0);
 }
 
@@ -34,7 +41,7 @@ static int read_all(struct mosquitto *client)
 {
 	int rc;
 
-	for (unsigned i = 0; i < READS_MOST; i++) {
+	for (unsigned i = 0; i < READS_MOST || has_decrypted(client); i++) {
 		errno = 0;
 		rc = mosquitto_loop_read(client, 1);
 		if (rc || !has_more(client))

@@ -75,6 +75,7 @@ static int start(struct paho *paho, const char *directory)
 	char uri[64];
 	int rc;
 
+	create3.maxBufferedMessages = create5.maxBufferedMessages = paho->publisher->window;
 	snprintf(uri, sizeof(uri), "tcp://127.0.0.1:%u", paho->publisher->port);
 	rc = MQTTAsync_createWithOptions(
 		&paho->client, uri, "bench-paho",
