@@ -65,7 +65,7 @@ static int note(struct commands *commands, struct command_entry *entry, bool syn
 }
 
 void commands_set_state(struct commands *commands, struct command_entry *entry,
-		      enum command_state state)
+			enum command_state state)
 {
 	entry->state = state;
 	entry->is_changed = commands->any_changed = true;
@@ -89,7 +89,7 @@ static void tell_end(const struct command_entry *entry)
 }
 
 void commands_end(struct commands *commands, struct command_entry *entry,
-		enum command_state state, const char *outcome)
+		  enum command_state state, const char *outcome)
 {
 	struct command_counts *counts = &commands->counts;
 
@@ -105,9 +105,8 @@ void commands_end(struct commands *commands, struct command_entry *entry,
 	tell_end(entry);
 }
 
-/* The answer that the entry's end makes; its texts or, where it comes once more, others' */
 int commands_answer(struct commands *commands, const struct command_entry *entry,
-		  const struct result_address *address, const char *id)
+		    const struct result_address *address, const char *id)
 {
 	const char *outcome = command_text(entry, COMMAND_OUTCOME);
 	char error[OUTCOME_ERROR_MAX + sizeof("uncertain: ")];

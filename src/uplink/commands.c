@@ -218,10 +218,15 @@ static void settle_begun(struct commands *commands, struct command_entry *entry)
 		entry->state = COMMAND_RECEIVED;
 }
 
-/* Whether the answer got into the journal, or is to be told again. */
+/*
+ * Whether the answer got into the journal, or is to be told again. In another boot of the
+ * machine it is remembered as long as if it had come just now.
+ */
 static void settle_ended(struct commands *commands, struct command_entry *entry,
 			 uint64_t found_seq)
 {
+	if (entry->boot != commands->link.boot)
+		entry->received_us = clock_boottime_us();
 	if (entry->answer_seq < found_seq)
 		entry->is_told = true;
 	if (!entry->is_told)
