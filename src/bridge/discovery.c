@@ -83,7 +83,8 @@ static void add_gateway(const struct catalog *catalog, struct text *text)
 {
 	const char *gateway = catalog->gateway;
 
-	text_addf(text, "{\"name\":\"Connection\",\"unique_id\":\"postbus/%s/status\"", gateway);
+	text_addf(text, "{\"name\":\"Connection\",\"unique_id\":\"postbus/%s/status\"",
+		  gateway);
 	text_addf(text, ",\"default_entity_id\":\"binary_sensor.");
 	add_slug(gateway, text);
 	text_addf(text, "_connection\",\"state_topic\":\"%s/status\"", gateway);
@@ -117,8 +118,8 @@ static void add_point(const struct entity *entity, struct text *text)
 
 	text_addf(text, "{\"name\":");
 	add_title(point, text);
-	text_addf(text, ",\"unique_id\":\"postbus/%s/%s/%s\",\"default_entity_id\":\"%s.", gateway,
-		  device->name, point, component_name(entity->component));
+	text_addf(text, ",\"unique_id\":\"postbus/%s/%s/%s\"", gateway, device->name, point);
+	text_addf(text, ",\"default_entity_id\":\"%s.", component_name(entity->component));
 	add_slug(gateway, text);
 	text_addf(text, "_");
 	add_slug(device->name, text);

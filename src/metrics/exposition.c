@@ -195,8 +195,10 @@ static void write_gateway(const struct page *page, const struct figures *figures
 
 static void write_dropped(const struct page *page, const struct figures *figures)
 {
-	static const struct family family = { "postbus_spool_messages_dropped", TYPE_OF_COUNTER,
-					      NULL, "Messages that had to be given up, by why." };
+	static const struct family family = {
+		"postbus_spool_messages_dropped", TYPE_OF_COUNTER, NULL,
+		"Messages that had to be given up, by why.",
+	};
 
 	write_head(page, &family);
 	for (enum loss_why i = 0; i < LOSS_WHY_COUNT; i++) {
@@ -406,9 +408,10 @@ static void write_answer_times(const struct page *page, const struct figures *fi
 
 static void write_devices(const struct page *page, const struct figures *figures)
 {
-	static const struct family errors = { "postbus_device_errors", TYPE_OF_COUNTER, NULL,
-					      "Answers of the device that were refused, by what "
-					      "was wrong." };
+	static const struct family errors = {
+		"postbus_device_errors", TYPE_OF_COUNTER, NULL,
+		"Answers of the device that were refused, by what was wrong.",
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(of_device); i++) {
 		write_head(page, &of_device[i].family);
