@@ -307,6 +307,20 @@ static void what_is_wrong_is_refused(_unused_ void **state)
 	assert_int_equal(file_lines_with("came", "retained"), 0);
 }
 
+/* However it was published, it comes at QoS 1 at most. */
+static void each_quality_of_service_is_taken(_unused_ void **state)
+{
+	char *qos_0[] = { "-q", "0", NULL }, *qos_2[] = { "-q", "2", NULL };
+
+	publish_with("t/relay/level/set", "1", qos_0);
+	wait_for_answer("t/relay/level/result {\"ok\":true,\"value\":1}", 1);
+	publish_with("t/relay/level/set", "2", qos_2);
+	wait_for_answer("t/relay/level/result {\"ok\":true,\"value\":2}", 1);
+	settle(1);
+	assert_int_equal(field.count, 2);
+	assert_int_equal(broker_lines_with("Sending PUBLISH to t (d0, q2"), 0);
+}
+
 /* The same id is the same command, also after a crash; on another point it is another. */
 static void the_same_id_is_answered_from_the_record(_unused_ void **state)
 {
@@ -642,6 +656,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		broker_test(a_command_is_carried_out_and_answered),
 		broker_test(what_is_wrong_is_refused),
+		broker_test(each_quality_of_service_is_taken),
 		broker_test(the_same_id_is_answered_from_the_record),
 		broker_test(a_repeated_message_is_one_command),
 		broker_test(what_was_started_is_not_blindly_repeated),
