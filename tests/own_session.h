@@ -46,9 +46,16 @@ static void open_session(void)
 	assert_true(sd_event_source_set_priority(turns, SD_EVENT_PRIORITY_IMPORTANT) >= 0);
 }
 
-/* As SIGKILL would. */
+static bool is_settled(_unused_ struct stage *on, _unused_ uint64_t unused)
+{
+	return strncmp(session_describe(session), "connecting", strlen("connecting"));
+}
+
+/* As SIGKILL would; but a helper that connects would be left behind, and is waited for. */
 static void kill_session(void)
 {
+	if (session)
+		(void)!stage_wait(&stage, is_settled, 0);
 	turns = sd_event_source_disable_unref(turns);
 	session_free(session);
 	spool_free(spool);
