@@ -209,26 +209,38 @@ static void start_again(int signal)
 	assert_int_equal(stage_start_gateway(&stage), 0);
 }
 
-/* `postbus VERB -c FILE MORE…`, its output in the file `out`: the exit status. */
-static int run(char *const more[])
+/* `postbus VERB -c FILE MORE…`, its output in that file. */
+static pid_t begin_to_run(const char *name, char *const more[])
 {
 	_cleanup_free_ char *conf = NULL, *path = NULL;
 	char *argv[12] = { getenv("POSTBUS"), more[0], "-c" };
-	int status = 0, out;
 	pid_t pid;
+	int out;
 
 	assert_true(asprintf(&conf, "%s/postbus.conf", stage.directory) > 0);
-	assert_true(asprintf(&path, "%s/out", stage.directory) > 0);
+	assert_true(asprintf(&path, "%s/%s", stage.directory, name) > 0);
 	argv[3] = conf;
 	for (size_t i = 1; more[i]; i++)
 		argv[i + 3] = more[i];
 	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	pid = stage_spawn(argv, out);
 	close(out);
-	/* The simulator is in here, and has to answer meanwhile. */
+	return pid;
+}
+
+/* Its exit status. The simulator is in here, and has to answer meanwhile. */
+static int wait_for_exit(pid_t pid)
+{
+	int status = 0;
+
 	while (waitpid(pid, &status, WNOHANG) == 0)
 		assert_int_equal(stage_wait_ms(&stage, 5), 0);
 	return WEXITSTATUS(status);
+}
+
+static int run(char *const more[])
+{
+	return wait_for_exit(begin_to_run("out", more));
 }
 
 /* --- tests --- */
@@ -438,6 +450,34 @@ static void somebody_on_the_machine_may_write(_unused_ void **state)
 	assert_int_equal(file_lines_with("out", "no gateway is running"), 1);
 }
 
+/* The gateway dies while it is asked, and the one after it knows of the command. */
+static void who_writes_waits_for_the_gateway(_unused_ void **state)
+{
+	char *write[] = { "write", "relay", "level", "4.5", NULL };
+	char *status[] = { "status", NULL };
+	pid_t pid;
+
+	assert_int_equal(stage_write(&stage, "bus.yaml",
+				     "bus: simulated\nport: %s/bus\nbaud: 115200\ntimeout: 5s\n"
+				     "devices:\n  - {name: relay, map: relay, address: 1}\n",
+				     stage.directory), 0);
+	start_again(SIGTERM);
+	wait_for_log("gateway demo: running", 2);
+	simulator_mute(stage.simulator, true);
+	pid = begin_to_run("written", write);
+	do {
+		assert_int_equal(run(status), 0);
+	} while (!file_lines_with("out", "0 repeated, 1 waiting"));
+	stage_end(&stage.gateway, SIGKILL);
+	/* What was on the wire is heard by nobody. */
+	assert_int_equal(stage_wait_ms(&stage, 100), 0);
+	simulator_mute(stage.simulator, false);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	assert_int_equal(wait_for_exit(pid), 0);
+	assert_int_equal(file_lines_with("written", "relay/level: 4.5"), 1);
+	assert_int_equal(written.count, 1);
+}
+
 /* What can be set changes while it runs, and with it what is subscribed to. */
 static void a_reload_changes_what_can_be_set(_unused_ void **state)
 {
@@ -506,6 +546,7 @@ int main(void)
 		gateway_test(old_commands_are_refused_after_a_reboot),
 		gateway_test(what_was_begun_before_a_reboot_is_told),
 		gateway_test(somebody_on_the_machine_may_write),
+		gateway_test(who_writes_waits_for_the_gateway),
 		gateway_test(stopped_in_good_order_it_answers),
 		gateway_test(a_reload_changes_what_can_be_set),
 		gateway_test(older_brokers_bring_commands_too),
