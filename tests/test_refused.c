@@ -18,9 +18,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <xxhash.h>
 
 enum { NOT_AUTHORIZED = 0x87, TOO_LARGE = 0x95, BODY = 100, BEGUN_MS = 1700000000 };
+/* Exit status of a child that was ended at a call of its disk. */
+enum { ENDED = 77 };
 
 static char *directory, *path;
 static struct spool_conf conf;
@@ -32,6 +35,7 @@ static struct {
 	int write_error, sync_error, create_error;
 	bool is_dirty, is_noted_early;
 	unsigned writes, syncs, renames;
+	unsigned calls_left; /* until the process ends; 0: it does not */
 } file;
 
 static bool is_refused_file(const struct disk_call *call)
@@ -46,6 +50,8 @@ static bool is_refused_file(const struct disk_call *call)
 
 static ssize_t before(const struct disk_call *call)
 {
+	if (file.calls_left && !--file.calls_left)
+		_exit(ENDED);
 	if (call->op == DISK_CREATE && strstr(call->name, "refused"))
 		return -file.create_error;
 	if (call->op != DISK_WRITE && call->op != DISK_SYNC)
@@ -435,9 +441,55 @@ static void retry_never_loses(_unused_ void **state)
 	file.write_error = 0;
 	assert_int_equal(look().count, 3);
 	assert_sums(6, 3, 0, 3);
+	commit();
 	crash();
 	assert_int_equal(look().count, 3);
 	assert_sums(6, 3, 0, 3);
+}
+
+/* A child sends all again and ends before its n-th call of the disk. Whether it was ended. */
+static bool retry_ends_at(unsigned n)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		open_spool();
+		file.calls_left = n;
+		_exit(spool_retry(spool, 0, UINT64_MAX) == 3 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == ENDED));
+	return WEXITSTATUS(status) == ENDED;
+}
+
+static void be_rid_of_all(void)
+{
+	struct message message;
+	struct place place;
+
+	while (spool_next(spool, &message, &place) > 0)
+		spool_finished(spool, message.seq);
+	assert_true(spool_drop_refused(spool, 0, UINT64_MAX) >= 0);
+}
+
+/* Wherever it ends, each message waits or is set aside, and none does both. */
+static void retry_is_cut_anywhere(_unused_ void **state)
+{
+	unsigned n = 1;
+	bool was_ended;
+
+	do {
+		refuse_many(3);
+		close_spool();
+		was_ended = retry_ends_at(n++);
+		open_spool();
+		assert_int_equal(look().count + spool_sums(spool).waiting, 3);
+		be_rid_of_all();
+	} while (was_ended);
+	/* Each of the three is marked, and before that all are on the disk. */
+	assert_true(n > 5);
 }
 
 static void dropped_it_is_told_as_a_loss(_unused_ void **state)
@@ -693,6 +745,7 @@ int main(void)
 		refused_test(its_time_is_mended),
 		refused_test(retry_ends_where_the_spool_is_full),
 		refused_test(retry_never_loses),
+		refused_test(retry_is_cut_anywhere),
 		refused_test(dropped_it_is_told_as_a_loss),
 		refused_test(the_oldest_are_left_out),
 		refused_test(the_largest_has_room),

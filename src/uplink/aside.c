@@ -39,14 +39,73 @@ static bool waits(const struct spool *spool, uint64_t seq)
 	return ledger_waiting(&spool->ledger, seq, seq);
 }
 
+/* --- being sent again --- */
+
+/*
+ * Noted before the first message is taken in anew, and once more, with the offset, behind the
+ * last; forgotten when all are marked in the file. Where the process or the power ends in
+ * between, as many of the chosen ones are taken out of the file as there are messages from
+ * `first` on: nothing else was taken in since.
+ */
+struct retried {
+	uint64_t from, to;    /* the choice */
+	uint64_t first;       /* number that the first one gets */
+	uint32_t last_offset; /* of those in the file; UINT32_MAX: not known yet */
+};
+
+enum { RETRIED_SIZE = 28 };
+
+/* NULL: it is over. Where it can't be noted, some may be sent again and be set aside still. */
+static void note_retried(struct spool *spool, const struct retried *retried)
+{
+	uint8_t bytes[RETRIED_SIZE];
+
+	if (!retried) {
+		if (notes_find(spool_notes(spool), RECORD_RETRIED, 0))
+			(void)!spool_note(spool, RECORD_RETRIED, 0, NULL, 0, false);
+		return;
+	}
+	put_u64(bytes, retried->from);
+	put_u64(bytes + 8, retried->to);
+	put_u64(bytes + 16, retried->first);
+	put_u32(bytes + 24, retried->last_offset);
+	(void)!spool_note(spool, RECORD_RETRIED, 0, bytes, sizeof(bytes), false);
+}
+
+static bool was_retrying(const struct spool *spool, struct retried *retried)
+{
+	const struct note *note = notes_find(spool_notes(spool), RECORD_RETRIED, 0);
+
+	if (!note || note->length != RETRIED_SIZE)
+		return false;
+	*retried = (struct retried){
+		.from = get_u64(note->bytes), .to = get_u64(note->bytes + 8),
+		.first = get_u64(note->bytes + 16), .last_offset = get_u32(note->bytes + 24),
+	};
+	return true;
+}
+
 /* --- opening --- */
+
+/* What settles the file: of those that were being sent again, how many there are to find. */
+struct settling {
+	struct spool *spool;
+	struct retried retried;
+	uint64_t left;
+};
 
 static enum refused_next settle(void *data, const struct refused_entry *entry)
 {
-	struct spool *spool = data;
+	struct settling *settling = data;
+	struct spool *spool = settling->spool;
+	uint64_t seq = entry->message.seq;
 
-	if (!waits(spool, entry->message.seq))
-		return REFUSED_NEXT;
+	if (!waits(spool, seq)) {
+		if (!settling->left || entry->offset > settling->retried.last_offset ||
+		    seq < settling->retried.from || seq > settling->retried.to)
+			return REFUSED_NEXT;
+		settling->left--;
+	}
 	if (!spool->read_only)
 		return REFUSED_TAKE;
 	spool->refused.count--;
@@ -55,11 +114,20 @@ static enum refused_next settle(void *data, const struct refused_entry *entry)
 
 int spool_settle_refused(struct spool *spool)
 {
+	struct settling settling = { .spool = spool };
 	int r = refused_open(&spool->refused, spool->read_only);
 
 	if (r == 0 && spool->patient && spool->refused.damaged)
 		return -EAGAIN;
-	return r < 0 ? r : refused_walk(&spool->refused, settle, spool);
+	if (r < 0)
+		return r;
+	/* Who only looks may look in the middle of it. */
+	if (!spool->read_only && was_retrying(spool, &settling.retried))
+		settling.left = spool_waiting(spool, settling.retried.first, UINT64_MAX);
+	r = refused_walk(&spool->refused, settle, &settling);
+	if (r == 0 && !spool->read_only)
+		note_retried(spool, NULL);
+	return r;
 }
 
 /* --- what the user wants --- */
@@ -123,18 +191,34 @@ static enum refused_next send_again(void *data, const struct refused_entry *entr
 int64_t spool_retry(struct spool *spool, uint64_t from, uint64_t to)
 {
 	struct choice choice = { .spool = spool, .from = from, .to = to };
-	/* The file stays as it is meanwhile. */
-	int r = refused_sync(&spool->refused);
+	struct retried retried = {
+		.from = from, .to = to, .first = spool->ledger.next_seq,
+		.last_offset = UINT32_MAX,
+	};
+	int64_t r;
 
-	if (r == 0)
-		r = refused_walk(&spool->refused, send_again, &choice);
+	/* What is set aside from now on is not of these, wherever in the file it comes to stand. */
+	if (retried.to >= retried.first)
+		retried.to = retried.first - 1;
+	/* The file stays as it is meanwhile. */
+	r = refused_sync(&spool->refused);
 	if (r < 0)
 		return r;
-	if (choice.count <= 0)
-		return choice.count;
-	log_notice("spool %s: %lld messages that were set aside are sent again", spool->path,
-		   (long long)choice.count);
-	return take_out(&choice);
+	/* Before it that they were set aside, or they would wait as they did, too. */
+	(void)!spool_record_steps(spool);
+	note_retried(spool, &retried);
+	r = refused_walk(&spool->refused, send_again, &choice);
+	if (r == 0)
+		r = choice.count;
+	if (r > 0) {
+		log_notice("spool %s: %lld messages that were set aside are sent again",
+			   spool->path, (long long)choice.count);
+		retried.last_offset = choice.last_offset;
+		note_retried(spool, &retried);
+		r = take_out(&choice);
+	}
+	note_retried(spool, NULL);
+	return r;
 }
 
 static enum refused_next note_in_loss(void *data, const struct refused_entry *entry)

@@ -168,6 +168,7 @@ int replay_record(struct ledger *ledger, const struct record *record)
 		return replay_clock(ledger, record);
 	case RECORD_COMMAND:
 	case RECORD_SUBSCRIBED:
+	case RECORD_RETRIED:
 		/* Where records that one was forgotten by are damaged, there may be too many. */
 		notes_make_room(&ledger->notes, record->length);
 		return notes_set(&ledger->notes, record->type, record->seq, record->body,

@@ -90,7 +90,7 @@ ssize_t record_decode(uint64_t id, uint32_t offset, const uint8_t *bytes, size_t
 	if (n < RECORD_HEADER_SIZE)
 		return 0;
 	size = record_look(bytes, &found);
-	if (found.type < RECORD_CHECKPOINT || found.type > RECORD_SUBSCRIBED ||
+	if (found.type < RECORD_CHECKPOINT || found.type > RECORD_RETRIED ||
 	    found.length > RECORD_MAX_BODY)
 		return -EBADMSG;
 	if (n < size)

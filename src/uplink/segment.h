@@ -58,6 +58,7 @@ enum record_type {
 	RECORD_PAD = 12,      /* nothing: the next one begins with a page of its own */
 	RECORD_COMMAND = 13,  /* a note (notes.h), seq its key: what is known of a command */
 	RECORD_SUBSCRIBED = 14, /* likewise: what the broker's session is subscribed to */
+	RECORD_RETRIED = 15,    /* likewise: what was set aside and is being sent again */
 };
 
 struct segment_header {

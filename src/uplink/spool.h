@@ -139,8 +139,7 @@ const struct notes *spool_notes(const struct spool *spool);
 /*
  * Has those of these numbers that are set aside sent again: each is taken in anew, with
  * another number and the time that it had. Or gives them up, by hand. How many those were;
- * -errno: they are set aside still. spool_retry() ends where the spool is full; when the
- * process ends in between, what was sent again may be set aside still, too.
+ * -errno: they are set aside still. spool_retry() ends where the spool is full.
  */
 int64_t spool_retry(struct spool *spool, uint64_t from, uint64_t to) _must_check_;
 int64_t spool_drop_refused(struct spool *spool, uint64_t from, uint64_t to) _must_check_;
