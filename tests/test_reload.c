@@ -187,6 +187,14 @@ static bool is_retained(const char *words)
 	return strstr(text, words);
 }
 
+/* Until what was said to the broker has got there. */
+static void wait_until_forgotten(const char *words)
+{
+	for (unsigned tries = 0; tries < 30 && is_retained(words); tries++)
+		;
+	assert_false(is_retained(words));
+}
+
 /* --- the tests --- */
 
 /* How long the longest pause between two requests was that a bus was seen to make. */
@@ -266,8 +274,7 @@ static void devices_and_buses_come_and_go(void **state)
 	json = status();
 	assert_int_equal(devices_of(json, "attic"), 3);
 	cJSON_Delete(json);
-	wait_for(stage_spool_is_empty, 0);
-	assert_false(is_retained("demo/attic-34"));
+	wait_until_forgotten("demo/attic-34");
 	assert_true(is_retained("demo/attic-33/availability online\n"));
 
 	remove_file("attic.yaml");
@@ -277,9 +284,8 @@ static void devices_and_buses_come_and_go(void **state)
 	assert_null(bus_of(json, "attic"));
 	assert_int_equal(devices_of(json, "simulated"), STAGE_DEVICES);
 	cJSON_Delete(json);
-	wait_for(stage_spool_is_empty, 0);
-	assert_false(is_retained("demo/attic"));
-	assert_false(is_retained("demo/status/bus/attic"));
+	wait_until_forgotten("demo/attic");
+	wait_until_forgotten("demo/status/bus/attic");
 
 	write_attic(ATTIC_DEVICES, "200ms");
 	reload();
@@ -373,9 +379,8 @@ static void another_publish_section(void **state)
 	assert_int_equal(lines_with("0 new, 2 changed, 0 gone, 0 go on"), 1);
 	wait_for(stage_spool_holds, 150);
 	proxy_cut(stage.proxy, false);
-	wait_for(stage_spool_is_empty, 0);
+	wait_until_forgotten("demo/climate-11 {");
 	assert_true(is_retained("demo/climate-11/temperature {"));
-	assert_false(is_retained("demo/climate-11 {"));
 	check_nothing_is_amiss();
 }
 

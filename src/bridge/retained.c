@@ -130,7 +130,8 @@ int retained_gone(const struct config *old, const struct config *new,
 	for (size_t i = 0; i < gone->count; i++) {
 		struct retained_topic topic = gone->topics[i];
 
-		if (bsearch(&topic, kept->topics, kept->count, sizeof(topic), compare))
+		if (kept->count &&
+		    bsearch(&topic, kept->topics, kept->count, sizeof(topic), compare))
 			free(topic.topic);
 		else
 			gone->topics[count++] = topic;
