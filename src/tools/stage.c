@@ -278,30 +278,54 @@ int stage_start_broker(struct stage *stage)
 	return stage_wait(stage, broker_listens, 0);
 }
 
+/*
+ * The subscriber's session outlives the broker's restart, where the broker keeps sessions, and
+ * what the broker has retained is not told again then. `once`: only until it has subscribed.
+ */
+static pid_t spawn_subscriber(const struct stage *stage, bool once, int out)
+{
+	char port[8], qos[2] = { '0' + (stage->subscriber_qos ? stage->subscriber_qos : 2) };
+	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", qos,
+			 "-R", "-c", "-i", "subscriber", "-t", "demo/#", "-F", "%t\t%P\t%p",
+			 NULL, NULL, NULL, NULL };
+	char **more = argv + ARRAY_SIZE(argv) - 4;
+
+	if (once)
+		*more++ = "-E";
+	if (stage->node_broker) {
+		argv[2] = "311";
+	} else {
+		*more++ = "-x";
+		*more++ = "3600";
+	}
+	snprintf(port, sizeof(port), "%d", stage->broker_port);
+	return stage_spawn(argv, out);
+}
+
+/* What is published from here on comes, however long the subscriber takes to be there. */
+static int subscribe(struct stage *stage)
+{
+	_cleanup_close_ int out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	pid_t pid = spawn_subscriber(stage, true, out);
+	int status;
+
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
+}
+
 int stage_start_subscriber(struct stage *stage)
 {
 	_cleanup_close_ int out = -1;
-	char port[8], qos[2] = { '0' + (stage->subscriber_qos ? stage->subscriber_qos : 2) };
-	/*
-	 * Its session outlives the broker's restart, where the broker keeps sessions, and what
-	 * the broker has retained is not told again then.
-	 */
-	char *argv[] = { "mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", port, "-q", qos,
-			 "-R", "-c", "-i", "subscriber", "-t", "demo/#",
-			 "-F", "%t\t%P\t%p", "-x", "3600", NULL };
-	int fds[2];
+	int fds[2], r = subscribe(stage);
 
-	if (stage->node_broker) {
-		argv[2] = "311";
-		argv[ARRAY_SIZE(argv) - 3] = NULL;
-	}
-
-	snprintf(port, sizeof(port), "%d", stage->broker_port);
+	if (r < 0)
+		return r;
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	stage->subscriber_fd = fds[0];
 	out = fds[1];
-	stage->subscriber = stage_spawn(argv, out);
+	stage->subscriber = spawn_subscriber(stage, false, out);
 	return sd_event_add_io(stage->loop, &stage->subscriber_source, fds[0], EPOLLIN,
 			       on_subscriber, stage);
 }

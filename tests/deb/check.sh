@@ -77,7 +77,7 @@ command -v mmdebstrap >/dev/null || skip 'mmdebstrap is missing'
 ls "$directory"/postbus_*_"$native".deb >/dev/null 2>&1 || skip "no package in $directory: make deb"
 
 if [ ! -e "$root.made" ]; then
-	rm -rf "$root"
+	rm -rf --one-file-system "$root"
 	say "making a root of Debian's $suite, as it is freshly installed"
 	debootstrap "$root" "$suite" --variant=minbase --include=systemd,udev,qemu-user-static \
 		>"$root.log" 2>&1 || skip "there can be no root: see $root.log (is there a network?)"

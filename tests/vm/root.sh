@@ -30,7 +30,7 @@ libraries=$(dpkg-deb --field "$package" Depends | sed 's/ *([^)]*)//g; s/ *|[^,]
 
 make_base() {
 	[ ! -e "$base.made" ] || return 0
-	rm -rf "$base"
+	rm -rf --one-file-system "$base"
 	if [ "$architecture" = "$native" ]; then
 		step base "making a Debian to boot (a few minutes)" \
 			debootstrap "$base" "$suite" --variant=minbase \
@@ -109,7 +109,7 @@ make_initrd() {
 }
 
 make_base
-rm -rf "$root" "$directory/place" "$directory/disk"
+rm -rf --one-file-system "$root" "$directory/place" "$directory/disk"
 cp -a "$base" "$root"
 install_package
 install_guest
@@ -118,4 +118,4 @@ cp "$root"/boot/vmlinuz-* "$directory/vmlinuz"
 rm -rf "${root:?}"/boot/*
 truncate -s 1500M "$directory/disk"
 mke2fs -q -t ext4 -d "$root" "$directory/disk"
-rm -rf "$root"
+rm -rf --one-file-system "$root"
