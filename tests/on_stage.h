@@ -41,20 +41,25 @@ static _unused_ void wait_for(stage_condition *holds, uint64_t argument)
 	assert_int_equal(r, 0);
 }
 
-/* Lines of the gateway's log with these words in them. */
-static _unused_ unsigned lines_with(const char *words)
+/* Lines of a file of the stage's with these words in them; 0 where there is no such file. */
+static _unused_ unsigned file_lines_with(const char *name, const char *words)
 {
 	_cleanup_free_ char *path = NULL;
 	_cleanup_fclose_ FILE *file = NULL;
 	char line[1024];
 	unsigned count = 0;
 
-	if (asprintf(&path, "%s/gateway.log", stage.directory) < 0)
+	if (asprintf(&path, "%s/%s", stage.directory, name) < 0)
 		abort();
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
 		count += strstr(line, words) != NULL;
 	return count;
+}
+
+static _unused_ unsigned lines_with(const char *words)
+{
+	return file_lines_with("gateway.log", words);
 }
 
 static const char *wanted_in_log;

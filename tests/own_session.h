@@ -97,21 +97,6 @@ static int close_broker(void **state)
 
 /* --- what is waited for --- */
 
-/* Lines of a file of the stage's with these words in them. */
-static unsigned file_lines_with(const char *name, const char *words)
-{
-	_cleanup_free_ char *path = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
-	char line[1024];
-	unsigned count = 0;
-
-	assert_true(asprintf(&path, "%s/%s", stage.directory, name) > 0);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, words) != NULL;
-	return count;
-}
-
 static unsigned broker_lines_with(const char *words)
 {
 	return file_lines_with("mosquitto.log", words);

@@ -99,20 +99,6 @@ static void open_clock(void)
 	};
 }
 
-static unsigned file_lines_with(const char *name, const char *words)
-{
-	_cleanup_free_ char *path = NULL;
-	_cleanup_fclose_ FILE *file = NULL;
-	char line[1024];
-	unsigned count = 0;
-
-	assert_true(asprintf(&path, "%s/%s", stage.directory, name) > 0);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file))
-		count += strstr(line, words) != NULL;
-	return count;
-}
-
 static const char *wanted;
 
 static bool broker_says(_unused_ struct stage *on, uint64_t times)

@@ -262,3 +262,22 @@ void json_value(const struct value *value, struct text *text)
 	else
 		number_print(value, text);
 }
+
+double value_number(const struct value *value)
+{
+	switch (value->kind) {
+	case VALUE_BOOL:
+	case VALUE_UNSIGNED:
+		return (double)value->u;
+	case VALUE_SIGNED:
+		return (double)value->i;
+	case VALUE_FLOAT:
+	case VALUE_DOUBLE:
+	case VALUE_DECIMAL:
+		return value->d;
+	case VALUE_NULL:
+	case VALUE_TEXT:
+		break;
+	}
+	return NAN;
+}

@@ -25,6 +25,9 @@ void text_addu(struct text *text, uint64_t number, unsigned width);
  */
 void number_print(const struct value *value, struct text *text);
 
+/* The value as a number; NAN where it is none. */
+double value_number(const struct value *value);
+
 /* Whether the bytes, behind which a NUL has to stand, are UTF-8 with no NUL among them. */
 bool utf8_is_valid(const char *bytes, size_t length);
 

@@ -218,25 +218,6 @@ void word_decode_degrees(const struct point *point, struct word angle, struct wo
 	value->d = degrees * point->scale + point->offset;
 }
 
-static double number_of(const struct value *value)
-{
-	switch (value->kind) {
-	case VALUE_BOOL:
-	case VALUE_UNSIGNED:
-		return (double)value->u;
-	case VALUE_SIGNED:
-		return (double)value->i;
-	case VALUE_FLOAT:
-	case VALUE_DOUBLE:
-	case VALUE_DECIMAL:
-		return value->d;
-	case VALUE_NULL:
-	case VALUE_TEXT:
-		break;
-	}
-	return NAN;
-}
-
 /* The number that has this name, as a value; false: none has. */
 static bool named(const struct point *point, const char *name, struct value *value)
 {
@@ -252,7 +233,7 @@ static bool named(const struct point *point, const char *name, struct value *val
 /* With a scale, to as many digits as are right behind the arithmetic. */
 static struct value unscaled(const struct point *point, const struct value *value)
 {
-	double raw = (number_of(value) - point->offset) / point->scale;
+	double raw = (value_number(value) - point->offset) / point->scale;
 	char digits[NUMBER_MAX_LENGTH + 1];
 
 	if (point->scale == 1 && point->offset == 0)

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "bridge/clock.h"
+#include "bridge/number.h"
 
 #include <errno.h>
 #include <math.h>
@@ -170,28 +171,9 @@ void errand_join(struct errands *errands, struct errand *errand, struct errand *
 	*end = other;
 }
 
-static double number_of(const struct value *value)
-{
-	switch (value->kind) {
-	case VALUE_BOOL:
-	case VALUE_UNSIGNED:
-		return (double)value->u;
-	case VALUE_SIGNED:
-		return (double)value->i;
-	case VALUE_FLOAT:
-	case VALUE_DOUBLE:
-	case VALUE_DECIMAL:
-		return value->d;
-	case VALUE_NULL:
-	case VALUE_TEXT:
-		break;
-	}
-	return NAN;
-}
-
 bool errand_is_verified(const struct value *written, const struct value *read)
 {
-	double a = number_of(written), b = number_of(read);
+	double a = value_number(written), b = value_number(read);
 
 	if (written->kind == VALUE_TEXT || read->kind == VALUE_TEXT)
 		return written->kind == read->kind && !strcmp(written->text, read->text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* publish.c - what of a device's readings is worth a message. */
 #include "bridge/clock.h"
+#include "bridge/number.h"
 #include "field/device.h"
 
 #include <math.h>
@@ -10,25 +11,6 @@ enum {
 	/* A value is stale that was not read for so many of its periods. */
 	STALE_PERIODS = 3,
 };
-
-static double number_of(const struct value *value)
-{
-	switch (value->kind) {
-	case VALUE_BOOL:
-	case VALUE_UNSIGNED:
-		return value->u;
-	case VALUE_SIGNED:
-		return value->i;
-	case VALUE_FLOAT:
-	case VALUE_DOUBLE:
-	case VALUE_DECIMAL:
-		return value->d;
-	case VALUE_NULL:
-	case VALUE_TEXT:
-		break;
-	}
-	return NAN;
-}
 
 static bool is_same(const struct value *a, const struct value *b)
 {
@@ -58,7 +40,7 @@ static bool is_news(const struct device *device, const struct reading *reading,
 {
 	const struct point *point = &device->config->points[reading->point];
 	const struct last *last = &device->last[reading->point];
-	double from = number_of(&last->value), band = point->deadband.amount;
+	double from = value_number(&last->value), band = point->deadband.amount;
 
 	if ((!band && !point->max_silence_us) || !last->published_us ||
 	    last->value.kind != reading->value.kind)
@@ -70,7 +52,7 @@ static bool is_news(const struct device *device, const struct reading *reading,
 	if (point->deadband.percent)
 		band *= fabs(from) / 100;
 	/* Not smaller than the band, and not the same: the band around 0 % of 0 is nothing. */
-	return fabs(number_of(&reading->value) - from) >= band &&
+	return fabs(value_number(&reading->value) - from) >= band &&
 	       !is_same(&last->value, &reading->value);
 }
 

@@ -2,6 +2,7 @@
 /* sim_write.c - what a simulated device does when it is written to. */
 #include "tools/sim_write.h"
 
+#include "bridge/number.h"
 #include "config/writing.h"
 #include "drivers/modbus.h"
 #include "drivers/raw.h"
@@ -82,22 +83,6 @@ static struct value value_of(const struct sim_device *device, const struct point
 	return value;
 }
 
-static double number_of(const struct value *value)
-{
-	switch (value->kind) {
-	case VALUE_UNSIGNED:
-		return (double)value->u;
-	case VALUE_SIGNED:
-		return (double)value->i;
-	case VALUE_FLOAT:
-	case VALUE_DOUBLE:
-	case VALUE_DECIMAL:
-		return value->d;
-	default:
-		return NAN;
-	}
-}
-
 /* Whether what all the points hold by now is what their map lets them hold. */
 static bool are_allowed(const struct sim_device *device, const struct request *request,
 			double seconds)
@@ -115,7 +100,7 @@ static bool are_allowed(const struct sim_device *device, const struct request *r
 		value = value_of(device, point, seconds);
 		writing_range(point, &least, &most);
 		/* Not a number is neither. */
-		if (number_of(&value) < least - 1e-6 || number_of(&value) > most + 1e-6)
+		if (value_number(&value) < least - 1e-6 || value_number(&value) > most + 1e-6)
 			return false;
 	}
 	return true;
