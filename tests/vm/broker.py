@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mosquitto on a free port of the host's loopback, and a subscriber that never loses its place."""
+import datetime
 import json
 import os
 import socket
@@ -7,6 +8,11 @@ import subprocess
 import threading
 
 from machine import die_with_parent, wait_for
+
+
+def seconds(text):
+    """Since 1970, of a time in a payload."""
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def _free_port():

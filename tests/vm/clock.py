@@ -4,23 +4,17 @@
 
 Usage: clock.py ROOT PLACE POSTBUS
 """
-import datetime
 import os
 import sys
 import time
 
-from broker import Broker, Subscriber
+from broker import Broker, Subscriber, seconds
 from cuts import Counter, install
 from machine import Machine, connect, wait_for
 from report import case, check, end
 
 # What the text of a line, the emulated machine and the setting of its clock may take together.
 WRONG_MOST_S = 3.0
-
-
-def seconds(text):
-    """Since 1970, of a time in a payload."""
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def main():

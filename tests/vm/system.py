@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from broker import Broker, Subscriber
+from broker import Broker, Subscriber, seconds
 from machine import ADAPTER, HOST, Machine, wait_for
 from report import case, check, end
 from wire import Simulated, Talker
@@ -63,18 +63,24 @@ class Gateway:
         self.subscriber = Subscriber(self.broker)
         self.machine = Machine(os.path.join(place, "machine"), root)
         self.machine.start(cache="unsafe")
-        self.climate = Simulated(postbus, self.machine.path("wire0"), ["xy-md02@1"], 19200, place)
-        self.garden = Simulated(postbus, self.machine.path("wire1"), ["xy-md02@2"], 9600, place)
+        self.attach_devices()
+
+    def attach_devices(self):
+        """To both wires."""
+        self.climate = Simulated(self.postbus, self.machine.path("wire0"), ["xy-md02@1"], 19200,
+                                 self.place)
+        self.garden = Simulated(self.postbus, self.machine.path("wire1"), ["xy-md02@2"], 9600,
+                                self.place)
 
     def readings(self, device):
         """What came from it so far."""
         return self.subscriber.on("vm/" + device)
 
-    def await_more(self, device, count=3, seconds=180.0):
+    def await_more(self, device, count=3, patience_s=180.0):
         """More than have come so far."""
         before = len(self.readings(device))
         wait_for(f"readings of {device}", lambda: len(self.readings(device)) >= before + count,
-                 seconds)
+                 patience_s)
 
     def status(self):
         """What the gateway says of itself."""
@@ -173,10 +179,7 @@ class Gateway:
         self.garden.stop()
         self.machine.shut_down(180)
         self.machine.start(cache="unsafe")
-        self.climate = Simulated(self.postbus, self.machine.path("wire0"), ["xy-md02@1"], 19200,
-                                 self.place)
-        self.garden = Simulated(self.postbus, self.machine.path("wire1"), ["xy-md02@2"], 9600,
-                                self.place)
+        self.attach_devices()
         self.machine.run(":")
         wait_for("the service", lambda: show(self.machine, "SubState") == "running", 180)
         times = [int(self.machine.run(f"systemctl show --value -p {what} {unit}").strip() or 0)
@@ -237,10 +240,7 @@ class Gateway:
                     check(not wrong, f"{port} {baud} {form}: bytes {wrong}")
             talker.stop()
         self.configure()
-        self.climate = Simulated(self.postbus, self.machine.path("wire0"), ["xy-md02@1"], 19200,
-                                 self.place)
-        self.garden = Simulated(self.postbus, self.machine.path("wire1"), ["xy-md02@2"], 9600,
-                                self.place)
+        self.attach_devices()
         self.machine.run("rm -f /etc/postbus/buses.d/talk.yaml\nsystemctl restart postbus", 60)
         self.await_more("garden")
 
@@ -286,7 +286,7 @@ class Gateway:
         now, uptime = self.machine.run("date +%s.%N; cut -d' ' -f1 /proc/uptime").split()
         plugged = float(now) - float(uptime) + int(since) / 1e6
         for reading in self.readings("garden"):
-            when = _seconds(reading["time"])
+            when = seconds(reading["time"])
             if when >= plugged:
                 return when - plugged
         raise AssertionError("no reading since")
@@ -303,11 +303,6 @@ class Gateway:
         self.garden.stop()
         self.subscriber.stop()
         self.broker.stop()
-
-
-def _seconds(text):
-    import datetime
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def main():
