@@ -402,6 +402,7 @@ struct played {
 	int listener;
 	bool session_present;
 	atomic_uint links, again, taken, strays;
+	atomic_bool answers;
 };
 
 /* CONNACK with no property. */
@@ -547,6 +548,45 @@ static void *play_forgetful(void *data)
 	return NULL;
 }
 
+/*
+ * Takes no more than WINDOW at a time (Receive Maximum), and nothing before it is told to; then
+ * each once, from link to link.
+ */
+enum { WINDOW = 3 };
+
+static void *play_window(void *data)
+{
+	const uint8_t connack[] = { 0x20, 0x06, 0x01, 0x00, 0x03, 0x21, 0x00, WINDOW };
+	struct played *played = data;
+	bool held[UINT16_MAX + 1] = { false };
+	int fd, packet;
+
+	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+		unsigned open = 0;
+		uint16_t mid;
+
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			while (!played->answers)
+				sched_yield();
+			if (packet >> 4 == 1) {
+				atomic_fetch_add(&played->links, 1);
+				(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
+			} else if (mid && packet >> 4 == 3) {
+				played->strays += ++open > WINDOW;
+				played->taken += !held[mid];
+				held[mid] = true;
+				answer_qos_2(fd, 0x50, mid, 0x00);
+			} else if (packet >> 4 == 6) {
+				held[mid] = false;
+				open -= open > 0;
+				answer_qos_2(fd, 0x70, mid, 0x00);
+			}
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -640,6 +680,40 @@ static void what_was_released_keeps_its_identifier(void **state)
 	wait_for_log("session new", 2);
 	end_play(thread);
 	assert_true(played.again > 0);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
+static bool are_waiting(struct stage *on, uint64_t many)
+{
+	struct spool_sums found;
+	uint64_t next;
+
+	return stage_look_at_spool(on, &found, &next) == 0 && found.waiting >= many;
+}
+
+static bool were_taken(struct stage *on, uint64_t many)
+{
+	(void)on;
+	return played.taken >= many;
+}
+
+/* Also when messages are handed to the library before their turn, and a crash finds them there. */
+static void a_broker_gets_no_more_than_it_takes(void **state)
+{
+	pthread_t thread = play(play_window, "qos = 2;");
+
+	(void)state;
+	for (unsigned i = 1; i <= 8; i++) {
+		played.answers = false;
+		wait_for(are_waiting, 40);
+		played.answers = true;
+		wait_for(were_taken, 20 * i);
+		stage_end(&stage.gateway, SIGKILL);
+		assert_int_equal(stage_start_gateway(&stage), 0);
+	}
+	end_play(thread);
+	assert_int_equal(played.strays, 0);
 	assert_int_equal(sums().acked, played.taken);
 	assert_int_equal(sums().acked, sums().taken);
 }
@@ -808,6 +882,7 @@ int main(void)
 		SESSION_TEST(what_is_not_wanted_now_is_sent_again),
 		SESSION_TEST(what_is_not_wanted_now_survives_a_crash),
 		SESSION_TEST(what_was_released_keeps_its_identifier),
+		SESSION_TEST(a_broker_gets_no_more_than_it_takes),
 		SESSION_TEST(properties_are_told),
 		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
 		TLS_TEST("tls_with_a_client_certificate", "right",

@@ -154,7 +154,8 @@ int client_new(const struct broker_conf *broker, const struct will *will, void *
 	mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION,
 			     broker->mqtt5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 	mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
-	mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, UINT16_MAX);
+	/* More than that it keeps back by itself; a broker that says its own says it later. */
+	mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, broker->inflight);
 	if (mosquitto_will_set(client, will->topic, strlen("offline"), "offline",
 			       will->qos, will->retain))
 		return fail(trouble, EINVAL, "no will for %s", will->topic);

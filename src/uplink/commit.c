@@ -115,12 +115,12 @@ static uint64_t gap_us(const struct spool *spool)
 	return spool->sync_takes_us < GAP_MOST_US ? spool->sync_takes_us : GAP_MOST_US;
 }
 
-bool spool_gathers(struct spool *spool, uint64_t now_us)
+bool spool_gathers(struct spool *spool, size_t unanswered, uint64_t now_us)
 {
 	/* Flights of which nothing was noted since the last commit: their answers may come. */
 	size_t noted = spool->released.count + spool->sent.count;
 
-	if (!spool->barrier || noted >= spool->ledger.flight_count)
+	if (!spool->barrier || noted >= unanswered)
 		return false;
 	if (!spool->gather_until_us)
 		spool->gather_most_us = now_us + 2 * gap_us(spool);

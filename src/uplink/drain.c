@@ -227,6 +227,11 @@ int spool_next(struct spool *spool, struct message *message, struct place *place
 	return next_of(spool, &spool->backlog, message, place);
 }
 
+bool spool_allows_ahead(const struct spool *spool)
+{
+	return spool->barrier && !spool->is_live;
+}
+
 int spool_read(struct spool *spool, const struct flight *flight, struct message *message)
 {
 	const struct place place = { flight->segment, flight->offset };

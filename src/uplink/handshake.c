@@ -200,12 +200,33 @@ void handshake_publish_status(struct session *session, const char *status)
 	session->last_mid = mid;
 }
 
+/* Hands over the next message, where there is one; false: none now. */
+static bool feed_one(struct session *session, size_t most, struct message *message)
+{
+	size_t count;
+	const struct flight *flights = spool_flights(session->spool, &count);
+	struct place place;
+
+	if (count >= most || !resume_may_publish(flights, count, session->last_mid))
+		return false;
+	if (spool_next(session->spool, message, &place) <= 0) {
+		session->is_paced = true;
+		return false;
+	}
+	send_message(session, message, &place);
+	return true;
+}
+
 bool session_feed(struct session *session, bool hold)
 {
 	unsigned unacknowledged = 0;
+	size_t count;
 
 	if (session->link != LINK_UP)
 		return false;
+	spool_flights(session->spool, &count);
+	if (!count)
+		session->miscounts = false;
 	if (!session->greeted) {
 		handshake_publish_status(session, "online");
 		send_again(session);
@@ -218,23 +239,60 @@ bool session_feed(struct session *session, bool hold)
 	}
 	session->is_paced = false;
 	while (!session->lost && !hold) {
-		size_t count;
-		const struct flight *flights = spool_flights(session->spool, &count);
 		struct message message;
-		struct place place;
 
-		if (count >= session->window ||
-		    !resume_may_publish(flights, count, session->last_mid))
+		if (!feed_one(session, session->window, &message))
 			return false;
-		if (spool_next(session->spool, &message, &place) <= 0) {
-			session->is_paced = true;
-			return false;
-		}
-		send_message(session, &message, &place);
 		if (message.qos == 0 && ++unacknowledged == UNACKNOWLEDGED_A_TURN)
 			return true;
 	}
 	return session->lost;
+}
+
+/* Messages that were handed over and that the library keeps until there is room for them. */
+static size_t kept_back(const struct session *session)
+{
+	size_t count;
+
+	spool_flights(session->spool, &count);
+	return count > session->window ? count - session->window : 0;
+}
+
+/*
+ * As many as wait for PUBCOMP: so no more than a window is ever to be published again, and the
+ * link after this one has no use for keeping any back. The library takes each PUBCOMP for the
+ * end of a message that it had counted.
+ */
+static void feed_ahead(struct session *session)
+{
+	size_t count, released = 0;
+	const struct flight *flights = spool_flights(session->spool, &count);
+	struct message message;
+
+	for (size_t i = 0; i < count; i++)
+		released += flights[i].state == FLIGHT_RELEASED;
+	for (size_t i = 0; i < released && !session->lost; i++)
+		if (!feed_one(session, session->window + released, &message))
+			return;
+}
+
+void session_feed_ahead(struct session *session, bool hold)
+{
+	if (session->link == LINK_UP && !hold && session->keeps_window && !session->miscounts &&
+	    !session->again_us && spool_allows_ahead(session->spool))
+		feed_ahead(session);
+	session->kept_back = kept_back(session);
+}
+
+size_t session_unanswered(const struct session *session)
+{
+	size_t count, kept = kept_back(session), queued = 0;
+
+	spool_flights(session->spool, &count);
+	if (kept < session->kept_back)
+		queued = session->kept_back - kept;
+	count -= kept;
+	return count > queued ? count - queued : 0;
 }
 
 uint64_t session_due_us(const struct session *session)
@@ -345,11 +403,14 @@ void handshake_release(struct session *session)
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
-	for (size_t i = 0; i < count; i++)
-		if ((flights[i].state == FLIGHT_RELEASED ||
-		     flights[i].state == FLIGHT_GIVEN_UP) &&
-		    transfer_pubrel(session->client, flights[i].mid) < 0)
+	session->miscounts = false;
+	for (size_t i = 0; i < count; i++) {
+		if (flights[i].state != FLIGHT_RELEASED && flights[i].state != FLIGHT_GIVEN_UP)
+			continue;
+		session->miscounts = true;
+		if (transfer_pubrel(session->client, flights[i].mid) < 0)
 			session->lost = MOSQ_ERR_CONN_LOST;
+	}
 }
 
 /* --- a new client, with what is in doubt --- */

@@ -42,18 +42,18 @@ static void read_limits(struct session *session, const mosquitto_property *prope
 {
 	const struct broker_conf *broker = &session->conf->broker;
 	uint32_t expiry_s = broker->session_expiry_us / USEC_PER_SEC, allowed_s = expiry_s;
-	uint16_t receive_maximum;
+	uint16_t receive_maximum = broker->inflight;
 	uint8_t max_qos, retains = 1;
 
 	session->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
 	mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE,
 				      &session->keepalive_s, false);
-	session->window = broker->inflight;
+	mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &receive_maximum,
+				      false);
+	/* The library takes the broker's word for it, be it more than was set. */
+	session->keeps_window = receive_maximum <= broker->inflight;
+	session->window = session->keeps_window ? receive_maximum : broker->inflight;
 	session->max_qos = 2;
-	if (mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM,
-					  &receive_maximum, false) &&
-	    receive_maximum < session->window)
-		session->window = receive_maximum;
 	if (mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &max_qos, false))
 		session->max_qos = max_qos;
 	mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &retains, false);
@@ -249,7 +249,7 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 	if (events & EPOLLIN)
 		session->silent_ticks = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		note_result(session, transfer_read(session->client));
+		note_result(session, transfer_read(session->client, session->kept_back > 0));
 	handshake_note_pubrec(session);
 	return 0;
 }

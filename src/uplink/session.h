@@ -23,12 +23,20 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 bool session_free(struct session *session);
 
 /*
- * A turn of the uplink is session_feed(), spool_commit(), session_write(): messages from the
- * spool are handed to the library as far as the window allows, noted, made durable, and only
- * then do their packets leave. session_feed() returns true when there is more to do at once.
- * With `hold` no new message goes out yet.
+ * A turn of the uplink is session_feed(), session_feed_ahead(), spool_commit(),
+ * session_write(): messages from the spool are handed to the library as far as the window
+ * allows, noted, made durable, and only then do their packets leave. session_feed() returns
+ * true when there is more to do at once. With `hold` no new message goes out yet.
  */
 bool session_feed(struct session *session, bool hold);
+/*
+ * Where the commit that follows makes QoS 2 steps durable anyway, the next window of messages
+ * is handed over and noted with them. The library sends each as soon as one before it is over;
+ * it needs no sync of its own then.
+ */
+void session_feed_ahead(struct session *session, bool hold);
+/* Messages that the broker has got, as far as the window allows, and is to answer to. */
+size_t session_unanswered(const struct session *session);
 void session_write(struct session *session);
 /* When session_feed() has something to do again by itself (CLOCK_MONOTONIC); UINT64_MAX. */
 uint64_t session_due_us(const struct session *session);

@@ -52,6 +52,9 @@ struct session {
 
 	/* what this link's broker allows */
 	unsigned window;   /* most messages in flight on this link */
+	bool keeps_window; /* the library, which knows it too, keeps back what is beyond */
+	size_t kept_back;  /* so many were, at the end of the last turn */
+	bool miscounts;    /* the library: PUBREL was resumed, of which it knows nothing */
 	uint16_t keepalive_s;
 	uint8_t max_qos;
 	bool retains;

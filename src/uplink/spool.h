@@ -77,6 +77,11 @@ void spool_link_up(struct spool *spool);
  * spool_finished(). Messages that are too old are given up on the way.
  */
 int spool_next(struct spool *spool, struct message *message, struct place *place) _must_check_;
+/*
+ * Whether messages may be noted as sent before their turn has come: the next commit syncs in
+ * any case, and nothing that is taken in later is to go before them.
+ */
+bool spool_allows_ahead(const struct spool *spool);
 /* When spool_next() has one again (CLOCK_MONOTONIC) where it holds the pace; UINT64_MAX. */
 uint64_t spool_pace_due_us(const struct spool *spool);
 
@@ -148,10 +153,10 @@ int64_t spool_drop_refused(struct spool *spool, uint64_t from, uint64_t to) _mus
 
 /*
  * Whether it is better to wait a little with spool_commit(), and with the packets behind it:
- * answers are on their way whose steps the same sync can make durable. spool_sync_due_us()
- * tells until when.
+ * of what the broker is to answer to, answers are on their way whose steps the same sync can
+ * make durable. spool_sync_due_us() tells until when.
  */
-bool spool_gathers(struct spool *spool, uint64_t now_us);
+bool spool_gathers(struct spool *spool, size_t unanswered, uint64_t now_us);
 
 /*
  * What has been noted outlives the process from now on; it is written to the disk and synced

@@ -7,12 +7,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
 	/* So that a broker that never stops does not keep all else from its turn. */
 	READS_MOST = 1024,
+	/* First byte of the packet (MQTT 3.1.1 and 5.0, 3.5). */
+	PUBREC = 0x50,
 };
 
 /* Decrypted and not read: the socket does not tell of that. */
@@ -23,12 +24,18 @@ static bool has_decrypted(struct mosquitto *client)
 	return tls && SSL_pending(tls) > 0;
 }
 
-static bool has_more(struct mosquitto *client)
+/* First byte of the packet that comes next; 0, which none begins with: nothing has come. */
+static uint8_t next_packet(struct mosquitto *client)
 {
-	int n = 0;
+	SSL *tls = mosquitto_ssl_get(client);
+	uint8_t byte;
+	ssize_t n;
 
-	return has_decrypted(client) ||
-	       (ioctl(mosquitto_socket(client), FIONREAD, &n) == 0 && n > 0);
+	if (tls)
+		n = SSL_peek(tls, &byte, 1);
+	else
+		n = recv(mosquitto_socket(client), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	return n == 1 ? byte : 0;
 }
 
 /*
@@ -37,15 +44,27 @@ static bool has_more(struct mosquitto *client)
  * it wakes up a thread of its own with, which is full as there is none. So it ends with each
  * PUBREC.
  */
-static int read_all(struct mosquitto *client)
+static int read_all(struct mosquitto *client, bool parts)
 {
-	int rc;
+	/* What is queued already waits for a sync in any case. */
+	bool may_part = parts && !mosquitto_want_write(client);
+	uint8_t next = may_part ? next_packet(client) : 0;
 
 	for (unsigned i = 0; i < READS_MOST || has_decrypted(client); i++) {
+		int rc;
+
+		if (next == PUBREC && may_part) {
+			if (mosquitto_want_write(client))
+				break;
+			may_part = false;
+		}
 		errno = 0;
 		rc = mosquitto_loop_read(client, 1);
-		if (rc || !has_more(client))
+		if (rc)
 			return rc;
+		next = next_packet(client);
+		if (!next)
+			break;
 	}
 	return MOSQ_ERR_SUCCESS;
 }
@@ -60,9 +79,9 @@ static void set_tcp(struct mosquitto *client, int option, int value)
  * others back until TCP has acknowledged that one. We may have nothing to send for as long as
  * a sync takes, so the acknowledgement is to wait for nothing.
  */
-int transfer_read(struct mosquitto *client)
+int transfer_read(struct mosquitto *client, bool parts)
 {
-	int rc = read_all(client);
+	int rc = read_all(client, parts);
 
 	set_tcp(client, TCP_QUICKACK, 1);
 	return rc;

@@ -3,8 +3,8 @@
  * uplink.c - the thread that owns the disk and the link.
  *
  * Each turn: take what arrived (readings from the queue, acknowledgements from the broker),
- * note it in the journal, hand on what may be sent, one write and where it is owed one sync
- * for the lot, then let the packets go.
+ * note it in the journal, hand on what may be sent now or next, one write and where it is owed
+ * one sync for the lot, then let the packets go.
  */
 #include "uplink/uplink.h"
 #include "base/log.h"
@@ -210,12 +210,14 @@ static bool turn(struct uplink *uplink)
 	commands_feed(uplink->commands);
 	more = !uplink->stopping && herald_turn(uplink->herald, now_us);
 	/* A link that is about to be left gets nothing more. */
-	more = session_feed(uplink->session, hold || (uplink->next_conf && uplink->relinks)) ||
-	       more;
-	if (!more && !uplink->stopping && spool_gathers(uplink->spool, now_us)) {
+	hold = hold || (uplink->next_conf && uplink->relinks);
+	more = session_feed(uplink->session, hold) || more;
+	if (!more && !uplink->stopping &&
+	    spool_gathers(uplink->spool, session_unanswered(uplink->session), now_us)) {
 		set_turn_timer(uplink);
 		return false;
 	}
+	session_feed_ahead(uplink->session, hold);
 	/* While the disk takes nothing the gateway runs on from memory, and has said so. */
 	durable = spool_commit(uplink->spool, now_us) == 0;
 	more = commands_committed(uplink->commands, durable) || more;
