@@ -153,10 +153,10 @@ static int count_bytes(struct contest *contest, const struct disk *disk,
 	return other.store->close(other.data) < 0 && r == 0 ? -EIO : r;
 }
 
-static const struct contest *contest_of_sqlite(const struct contest contests[])
+static const struct contest *contest_of(const struct contest contests[], const char *store)
 {
 	for (size_t i = 0; i < store_count; i++)
-		if (!strcmp(stores[i]->name, "SQLite"))
+		if (!strcmp(stores[i]->name, store))
 			return &contests[i];
 	return NULL;
 }
@@ -164,7 +164,7 @@ static const struct contest *contest_of_sqlite(const struct contest contests[])
 static void print_rows(struct contest contests[], const struct options *options,
 		       unsigned batch, bool counted)
 {
-	const struct contest *sqlite = contest_of_sqlite(contests);
+	const struct contest *sqlite = contest_of(contests, "SQLite");
 	double ratios[STORES_MAX];
 
 	for (size_t i = 0; i < store_count && sqlite; i++)

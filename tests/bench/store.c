@@ -6,6 +6,7 @@
 
 const struct store *const stores[] = {
 	&store_spool,
+	&store_log,
 #ifdef HAVE_SQLITE
 	&store_sqlite,
 #endif

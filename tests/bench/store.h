@@ -36,7 +36,7 @@ struct store {
 	int (*close)(void *data);
 };
 
-extern const struct store store_spool, store_sqlite, store_lmdb, store_files;
+extern const struct store store_spool, store_log, store_sqlite, store_lmdb, store_files;
 /* The spool as it is by default: synced after a second. */
 extern const struct store store_spool_interval;
 /* Those that this program was built with; the spool, always synced, is the first. */
