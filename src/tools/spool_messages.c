@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spool_messages.c - `postbus spool list`, `show` and `export`: the messages themselves. */
 #include "tools/spool_cli.h"
-#include "uplink/answer.h"
+#include "mqtt/answer.h"
 
 #include <errno.h>
 #include <inttypes.h>

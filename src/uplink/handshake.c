@@ -10,16 +10,12 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "bridge/clock.h"
-#include "uplink/answer.h"
-#include "uplink/pubrec.h"
+#include "mqtt/answer.h"
 #include "uplink/resume.h"
 #include "uplink/session_state.h"
-#include "uplink/tls_trouble.h"
-#include "uplink/transfer.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <string.h>
 
@@ -34,68 +30,30 @@ enum {
 
 /* --- publishing --- */
 
-/* MQTT 5.0, 3.3.2.3. Without memory for them a message goes out with fewer. */
-static mosquitto_property *message_properties(const struct session *session,
-					      const struct message *message)
+/* Hands a message to the library; *mid is its packet identifier. As client_publish(). */
+static int publish(struct session *session, const struct message *message, uint8_t qos,
+		   uint16_t *mid)
 {
 	uint64_t expiry_us = session->conf->publish.expiry_us;
-	mosquitto_property *properties = NULL;
-	char digits[24];
-	struct text text = { .data = digits, .size = sizeof(digits) };
-	const uint8_t *correlation;
-	size_t length;
-
-	if (!session->conf->broker.mqtt5)
-		return NULL;
-	text_addu(&text, message->seq, 1);
-	(void)!mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, "seq",
-						  digits);
-	if (message->form != FORM_BARE)
-		(void)!mosquitto_property_add_string(&properties, MQTT_PROP_CONTENT_TYPE,
-						     "application/json");
-	correlation = message_correlation(message, &length);
-	if (correlation)
-		(void)!mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA,
-						     correlation, length);
-	/* States, which stay until the next one, are retained where readings are not. */
-	if (expiry_us && (!message->retain || session->conf->publish.retain))
-		(void)!mosquitto_property_add_int32(&properties,
-						    MQTT_PROP_MESSAGE_EXPIRY_INTERVAL,
-						    (expiry_us + USEC_PER_SEC - 1) /
-						    USEC_PER_SEC);
-	return properties;
-}
-
-/* Hands a message to the library. A MOSQ_ERR code; *mid is its packet identifier. */
-static int publish(struct session *session, const struct message *message, uint8_t qos,
-		   int *mid)
-{
 	struct text payload = { .data = session->payload, .size = PAYLOAD_MAX };
-	mosquitto_property *properties = message_properties(session, message);
-	char topic[TOPIC_MAX + 1];
-	int rc;
+	char topic[TOPIC_MAX + 1], digits[24];
+	struct text seq = { .data = digits, .size = sizeof(digits) };
+	struct publish publish = {
+		.topic = topic, .payload = payload.data, .qos = qos,
+		.retain = message->retain && session->retains, .seq = digits,
+		.content_type = message->form == FORM_BARE ? NULL : "application/json",
+	};
 
 	memcpy(topic, message->topic, message->topic_length);
 	topic[message->topic_length] = '\0';
 	message_payload(message, &payload);
-	rc = mosquitto_publish_v5(session->client, mid, topic, payload.length, payload.data,
-				  qos, message->retain && session->retains, properties);
-	mosquitto_property_free_all(&properties);
-	if (rc == MOSQ_ERR_SUCCESS || rc == MOSQ_ERR_NO_CONN)
-		session->last_mid = *mid;
-	return rc;
-}
-
-static void on_log(struct mosquitto *client, void *data, int level, const char *line);
-
-/* For each packet the library makes a line then: only QoS 2 has PUBREC. */
-void handshake_watch_log(struct session *session, bool pubrec)
-{
-	bool watches;
-
-	session->watches_log = session->watches_log || pubrec;
-	watches = session->watches_log || session->watches_repeats || session->link != LINK_UP;
-	mosquitto_log_callback_set(session->client, watches ? on_log : NULL);
+	publish.length = payload.length;
+	text_addu(&seq, message->seq, 1);
+	publish.correlation = message_correlation(message, &publish.correlation_length);
+	/* States, which stay until the next one, are retained where readings are not. */
+	if (!message->retain || session->conf->publish.retain)
+		publish.expiry_s = (expiry_us + USEC_PER_SEC - 1) / USEC_PER_SEC;
+	return client_publish(session->client, &publish, mid);
 }
 
 void session_watch_repeats(struct session *session, bool watch)
@@ -104,7 +62,7 @@ void session_watch_repeats(struct session *session, bool watch)
 
 	session->watches_repeats = watch;
 	if (watch != before && session->client && session->link == LINK_UP)
-		handshake_watch_log(session, false);
+		client_watch_repeats(session->client, watch);
 }
 
 /* A broker that refuses one refuses many. */
@@ -130,41 +88,34 @@ static void note_refusal(struct session *session, const char *why)
 }
 
 /* The library will not take it, now or ever: too large for the broker, topic not valid. */
-static void set_aside(struct session *session, const struct message *message, int rc)
+static void set_aside(struct session *session, const struct message *message, int error)
 {
-	bool is_large = rc == MOSQ_ERR_OVERSIZE_PACKET || rc == MOSQ_ERR_PAYLOAD_SIZE;
+	unsigned reason = error == -EMSGSIZE ? MQTT_RC_PACKET_TOO_LARGE :
+					       MQTT_RC_TOPIC_NAME_INVALID;
 
-	spool_set_aside(session->spool, message,
-			is_large ? MQTT_RC_PACKET_TOO_LARGE : MQTT_RC_TOPIC_NAME_INVALID);
-	note_refusal(session, mosquitto_strerror(rc));
+	spool_set_aside(session->spool, message, reason);
+	note_refusal(session, answer_words(reason));
 }
 
 static void send_message(struct session *session, const struct message *message,
 			 const struct place *place)
 {
-	uint8_t qos = message->qos < session->max_qos ? message->qos : session->max_qos;
-	int mid = 0, rc = publish(session, message, qos, &mid);
 	struct flight flight = {
 		.seq = message->seq, .segment = place->segment, .offset = place->offset,
-		.mid = mid, .qos = qos, .state = FLIGHT_SENT,
-		.time_ms = message->time_ms, .clock = message->clock,
+		.qos = message->qos < session->max_qos ? message->qos : session->max_qos,
+		.state = FLIGHT_SENT, .time_ms = message->time_ms, .clock = message->clock,
 	};
+	int r = publish(session, message, flight.qos, &flight.mid);
 
-	if (rc == MOSQ_ERR_NOMEM) {
-		session->lost = rc;
-		return;
-	}
-	if (qos == 2 && !session->watches_log)
-		handshake_watch_log(session, true);
-	if (rc != MOSQ_ERR_SUCCESS && rc != MOSQ_ERR_NO_CONN) {
-		set_aside(session, message, rc);
-		return;
-	}
+	if (r == -ENOMEM)
+		session->lost = CLIENT_NO_MEMORY;
+	else if (r < 0)
+		set_aside(session, message, r);
 	/* A connection that broke meanwhile shows in its own way; the next one sends again. */
-	if (qos == 0)
+	else if (flight.qos == 0)
 		spool_finished(session->spool, flight.seq);
 	else if (spool_sent(session->spool, &flight) < 0)
-		session->lost = MOSQ_ERR_NOMEM;
+		session->lost = CLIENT_NO_MEMORY;
 }
 
 /* Flights whose PUBREC the broker has forgotten go out as new publishes. */
@@ -193,11 +144,13 @@ static void send_again(struct session *session)
 
 void handshake_publish_status(struct session *session, const char *status)
 {
-	int mid = session->last_mid;
+	const struct publish publish = {
+		.topic = session->status_topic, .payload = status, .length = strlen(status),
+		.retain = session->retains,
+	};
+	uint16_t mid;
 
-	mosquitto_publish(session->client, &mid, session->status_topic, strlen(status), status,
-			  0, session->retains);
-	session->last_mid = mid;
+	(void)!client_publish(session->client, &publish, &mid);
 }
 
 /* Hands over the next message, where there is one; false: none now. */
@@ -207,7 +160,8 @@ static bool feed_one(struct session *session, size_t most, struct message *messa
 	const struct flight *flights = spool_flights(session->spool, &count);
 	struct place place;
 
-	if (count >= most || !resume_may_publish(flights, count, session->last_mid))
+	if (count >= most ||
+	    !resume_may_publish(flights, count, client_last_mid(session->client)))
 		return false;
 	if (spool_next(session->spool, message, &place) <= 0) {
 		session->is_paced = true;
@@ -318,76 +272,51 @@ bool session_is_busy(const struct session *session)
 
 /* --- what the broker answers --- */
 
-void handshake_note_pubrec(struct session *session)
-{
-	if (session->pubrec)
-		spool_released(session->spool, session->pubrec);
-	session->pubrec = 0;
-}
-
-static void on_publish(_unused_ struct mosquitto *client, void *data, int mid, int reason,
-		       _unused_ const mosquitto_property *properties)
+void handshake_released(void *data, uint16_t mid)
 {
 	struct session *session = data;
+
+	spool_released(session->spool, mid);
+}
+
+/* After PUBREC it is released: where it is not, the library did not tell of PUBREC. */
+static void look_for_blindness(struct session *session, uint16_t mid)
+{
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
-	if (session->pubrec == mid && answer_to_publish(reason) != ANSWER_TAKEN)
-		session->pubrec = 0;
-	handshake_note_pubrec(session);
+	for (size_t i = 0; i < count && !session->blind; i++) {
+		if (flights[i].mid != mid)
+			continue;
+		if (flights[i].qos != 2 || flights[i].state != FLIGHT_SENT)
+			return;
+		session->blind = true;
+		log_warning("this libmosquitto does not tell of PUBREC: after a crash a QoS 2 "
+			    "message may be delivered twice");
+	}
+}
+
+void handshake_answered(void *data, uint16_t mid, unsigned reason)
+{
+	struct session *session = data;
+
 	switch (answer_to_publish(reason)) {
 	case ANSWER_TAKEN:
+		look_for_blindness(session, mid);
+		spool_acked(session->spool, mid);
 		break;
 	case ANSWER_LATER:
 		if (spool_again(session->spool, mid) && !session->again_us) {
 			session->again_us = clock_monotonic_us() + AGAIN_US;
 			log_warning("broker %s:%u: does not take a message now: %s; asking "
 				    "again in %d s", session->conf->broker.host,
-				    session->conf->broker.port, mosquitto_reason_string(reason),
+				    session->conf->broker.port, client_reason_words(reason),
 				    AGAIN_US / 1000000);
 		}
-		return;
+		break;
 	case ANSWER_NEVER:
 		if (spool_refused(session->spool, mid, reason))
-			note_refusal(session, mosquitto_reason_string(reason));
-		return;
-	}
-	/* Without QoS 2 there is nothing to look for among the flights. */
-	for (size_t i = 0; i < count && session->watches_log && !session->blind; i++) {
-		if (flights[i].mid != mid || flights[i].qos != 2 ||
-		    flights[i].state != FLIGHT_SENT)
-			continue;
-		session->blind = true;
-		log_warning("this libmosquitto does not tell of PUBREC: after a crash a QoS 2 "
-			    "message may be delivered twice");
-	}
-	spool_acked(session->spool, mid);
-}
-
-/* Called by the helper thread too, while it has the client. */
-static void on_log(struct mosquitto *client, void *data, int level, const char *line)
-{
-	struct session *session = data;
-	bool repeated;
-	uint16_t mid;
-
-	if (level == MOSQ_LOG_ERR && session->link != LINK_UP)
-		tls_trouble(line, mosquitto_ssl_get(client), session->conf->broker.host,
-			    session->refusal);
-	if (level != MOSQ_LOG_DEBUG)
-		return;
-	switch (pubrec_parse(line, &mid)) {
-	case PUBREC_RECEIVED:
-		handshake_note_pubrec(session);
-		session->pubrec = mid;
-		break;
-	case PUBCOMP_RECEIVED:
-		handshake_note_pubrec(session);
-		spool_acked(session->spool, mid);
-		break;
-	case PUBREC_OTHER:
-		if (publish_parse(line, session->conf->broker.client_id, &repeated))
-			session->subscriptions.repeated = repeated ? REPEATED_YES : REPEATED_NO;
+			note_refusal(session, client_reason_words(reason));
 		break;
 	}
 }
@@ -408,38 +337,29 @@ void handshake_release(struct session *session)
 		if (flights[i].state != FLIGHT_RELEASED && flights[i].state != FLIGHT_GIVEN_UP)
 			continue;
 		session->miscounts = true;
-		if (transfer_pubrel(session->client, flights[i].mid) < 0)
-			session->lost = MOSQ_ERR_CONN_LOST;
+		if (client_pubrel(session->client, flights[i].mid) < 0)
+			session->lost = CLIENT_LOST;
 	}
 }
 
 /* --- a new client, with what is in doubt --- */
 
-static void burn_identifiers(struct session *session, uint16_t count)
-{
-	/* Fails, as there is no connection, and uses up an identifier all the same. */
-	while (count--)
-		mosquitto_publish(session->client, NULL, session->status_topic, 0, NULL, 0,
-				  false);
-}
-
 /* Queues a flight's message in the library under the identifier that it has. */
 static int resume_flight(struct session *session, const struct flight *flight)
 {
 	struct message message;
-	int mid = 0, rc;
+	uint16_t mid = 0;
+	int r;
 
 	if (spool_read(session->spool, flight, &message) < 0) {
 		/* Its identifier has to be passed by all the same. */
-		burn_identifiers(session, 1);
+		client_burn(session->client, 1);
 		spool_damaged(session->spool, flight->seq);
 		return 0;
 	}
-	rc = publish(session, &message, flight->qos, &mid);
-	if (rc != MOSQ_ERR_NO_CONN && rc != MOSQ_ERR_SUCCESS)
-		return rc == MOSQ_ERR_NOMEM ? -ENOMEM : -EINVAL;
-	assert(mid == flight->mid);
-	return 0;
+	r = publish(session, &message, flight->qos, &mid);
+	assert(r < 0 || mid == flight->mid);
+	return r;
 }
 
 /*
@@ -454,9 +374,6 @@ int handshake_resume(struct session *session)
 	size_t count, n;
 	const struct flight *known = spool_flights(session->spool, &count);
 
-	mosquitto_publish_v5_callback_set(session->client, on_publish);
-	session->watches_log = false;
-	handshake_watch_log(session, false);
 	if (session->conf->broker.clean_session)
 		count = 0;
 	steps = reallocarray(NULL, count + 1, sizeof(*steps));
@@ -465,19 +382,15 @@ int handshake_resume(struct session *session)
 		return -ENOMEM;
 	if (count)
 		memcpy(flights, known, count * sizeof(*flights));
-	for (size_t i = 0; i < count; i++)
-		if (flights[i].qos == 2)
-			handshake_watch_log(session, true);
 	n = resume_plan(flights, count, last_mid, steps, &burn_last);
 	for (size_t i = 0; i < n; i++) {
 		int r;
 
-		burn_identifiers(session, steps[i].burn);
+		client_burn(session->client, steps[i].burn);
 		r = resume_flight(session, &flights[steps[i].flight]);
 		if (r < 0)
 			return r;
 	}
-	burn_identifiers(session, burn_last);
-	session->last_mid = last_mid;
+	client_burn(session->client, burn_last);
 	return 0;
 }

@@ -13,10 +13,8 @@
 #include "base/units.h"
 #include "bridge/clock.h"
 #include "uplink/session_state.h"
-#include "uplink/transfer.h"
 
 #include <errno.h>
-#include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -34,53 +32,37 @@ enum {
 
 static int begin_attempt(struct session *session, char why[TROUBLE_MAX]);
 
-/*
- * What the broker allows (MQTT 5.0, 3.2.2.3). Maximum Packet Size and Server Keep Alive the
- * library keeps to by itself: it refuses what is too large, and pings as it is told.
- */
-static void read_limits(struct session *session, const mosquitto_property *properties)
+static void take_limits(struct session *session, const struct client_limits *limits)
 {
 	const struct broker_conf *broker = &session->conf->broker;
-	uint32_t expiry_s = broker->session_expiry_us / USEC_PER_SEC, allowed_s = expiry_s;
-	uint16_t receive_maximum = broker->inflight;
-	uint8_t max_qos, retains = 1;
+	uint32_t expiry_s = broker->session_expiry_us / USEC_PER_SEC;
 
-	session->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
-	mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE,
-				      &session->keepalive_s, false);
-	mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &receive_maximum,
-				      false);
+	session->keepalive_s = limits->keepalive_s;
+	session->max_qos = limits->max_qos;
 	/* The library takes the broker's word for it, be it more than was set. */
-	session->keeps_window = receive_maximum <= broker->inflight;
-	session->window = session->keeps_window ? receive_maximum : broker->inflight;
-	session->max_qos = 2;
-	if (mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &max_qos, false))
-		session->max_qos = max_qos;
-	mosquitto_property_read_byte(properties, MQTT_PROP_RETAIN_AVAILABLE, &retains, false);
-	if (!retains && session->retains)
+	session->keeps_window = limits->in_flight <= broker->inflight;
+	session->window = session->keeps_window ? limits->in_flight : broker->inflight;
+	if (!limits->retains && session->retains)
 		log_warning("broker %s:%u: retains no messages: states are published without",
 			    broker->host, broker->port);
-	session->retains = retains;
-	session->will.retain = retains;
-	mosquitto_property_read_int32(properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
-				      &allowed_s, false);
-	if (allowed_s < expiry_s && !broker->clean_session)
+	session->retains = session->will.retain = limits->retains;
+	if (limits->session_expiry_s < expiry_s && !broker->clean_session)
 		log_warning("broker %s:%u: keeps the session for %u s only, not for %u s",
-			    broker->host, broker->port, allowed_s, expiry_s);
+			    broker->host, broker->port, limits->session_expiry_s, expiry_s);
 }
 
 /* CONNACK says no. A last will that is too much for the broker is asked for less of. */
-static void refused(struct session *session, int reason)
+static void on_refused(void *data, unsigned reason, const char *words)
 {
+	struct session *session = data;
 	bool mqtt5 = session->conf->broker.mqtt5;
 
 	if (mqtt5 && reason == MQTT_RC_RETAIN_NOT_SUPPORTED)
 		session->will.retain = false;
 	if (mqtt5 && reason == MQTT_RC_QOS_NOT_SUPPORTED)
 		session->will.qos = 0;
-	snprintf(session->refusal, sizeof(session->refusal), "refused: %s",
-		 mqtt5 ? mosquitto_reason_string(reason) : mosquitto_connack_string(reason));
-	session->lost = MOSQ_ERR_CONN_REFUSED;
+	snprintf(session->refusal, sizeof(session->refusal), "refused: %s", words);
+	session->lost = CLIENT_REFUSED;
 }
 
 /*
@@ -99,32 +81,25 @@ static bool has_forgotten(struct session *session)
 		snprintf(session->refusal, sizeof(session->refusal),
 			 "it forgot the session: %zd QoS 2 messages are sent again and may "
 			 "arrive twice", count);
-	session->lost = MOSQ_ERR_CONN_LOST;
+	session->lost = CLIENT_LOST;
 	return true;
 }
 
-static void on_connect(_unused_ struct mosquitto *client, void *data, int reason, int flags,
-		       const mosquitto_property *properties)
+static void on_opened(void *data, bool present, const struct client_limits *limits)
 {
 	const struct broker_conf *broker = &((struct session *)data)->conf->broker;
 	struct session *session = data;
-	bool present = flags & 1;
 	size_t count;
 
-	if (reason) {
-		refused(session, reason);
-		return;
-	}
 	if (broker->clean_session)
 		spool_forget_flights(session->spool);
 	else if (!present && has_forgotten(session))
 		return;
-	read_limits(session, properties);
+	take_limits(session, limits);
 	handshake_release(session);
 	subscriptions_opened(session, present && !broker->clean_session);
 	session->link = LINK_UP;
 	session->links++;
-	handshake_watch_log(session, false);
 	session->link_since_us = session->changed_us = clock_monotonic_us();
 	session->resumed = present;
 	session->greeted = false;
@@ -137,24 +112,33 @@ static void on_connect(_unused_ struct mosquitto *client, void *data, int reason
 		   (unsigned long long)spool_sums(session->spool).waiting);
 }
 
-static void on_disconnect(_unused_ struct mosquitto *client, void *data, int reason,
-			  _unused_ const mosquitto_property *properties)
+static void on_ended(void *data, int end)
 {
 	struct session *session = data;
 
-	if (reason == MQTT_RC_SESSION_TAKEN_OVER)
+	if (end == MQTT_RC_SESSION_TAKEN_OVER)
 		session->taken_over = true;
 	if (!session->lost)
-		session->lost = reason ? reason : MOSQ_ERR_CONN_LOST;
+		session->lost = end;
 }
+
+static const struct client_events client_events = {
+	.opened = on_opened,
+	.refused = on_refused,
+	.ended = on_ended,
+	.released = handshake_released,
+	.answered = handshake_answered,
+	.subscribed = subscriptions_subscribed,
+	.unsubscribed = subscriptions_unsubscribed,
+	.came = subscriptions_came,
+};
 
 /* --- the link --- */
 
 static void drop_client(struct session *session)
 {
 	session->socket_source = sd_event_source_disable_unref(session->socket_source);
-	mosquitto_destroy(session->client);
-	session->client = NULL;
+	client_free(TAKE_PTR(session->client));
 }
 
 static uint64_t next_delay_us(const struct session *session)
@@ -205,13 +189,14 @@ static void link_failed(struct session *session, const char *why)
 	session->taken_over = false;
 }
 
-/* Why the link was lost, by a MOSQ_ERR code or the reason code of the broker's DISCONNECT. */
-static const char *describe_loss(const struct session *session)
+/* Why a link was not opened, as far as anybody said; NULL. */
+static const char *refusal(const struct session *session)
 {
-	if (session->lost >= MQTT_RC_UNSPECIFIED)
-		return mosquitto_reason_string(session->lost);
-	return session->lost == MOSQ_ERR_ERRNO ? strerror(errno) :
-						 mosquitto_strerror(session->lost);
+	const char *trouble = client_trouble(session->client);
+
+	if (session->refusal[0])
+		return session->refusal;
+	return trouble[0] ? trouble : NULL;
 }
 
 static void deal_with_loss(struct session *session)
@@ -220,25 +205,25 @@ static void deal_with_loss(struct session *session)
 
 	if (!session->lost || session->link == LINK_DOWN)
 		return;
-	if (session->link == LINK_OPENING && session->refusal[0])
-		snprintf(why, sizeof(why), "%s", session->refusal);
+	if (session->link == LINK_OPENING && refusal(session))
+		snprintf(why, sizeof(why), "%s", refusal(session));
 	else if (session->taken_over)
 		snprintf(why, sizeof(why), "another client has taken over the session: it "
 			 "uses the client_id \"%s\" too", session->conf->broker.client_id);
-	else if (session->lost == MOSQ_ERR_CONN_LOST && session->link == LINK_UP &&
+	else if (session->lost == CLIENT_LOST && session->link == LINK_UP &&
 		 session->attempts >= SHORT_LINKS)
 		snprintf(why, sizeof(why), "link lost, as those before it soon after they "
 			 "were up: does another client use the client_id \"%s\"?",
 			 session->conf->broker.client_id);
 	else
-		snprintf(why, sizeof(why), "link lost: %s", describe_loss(session));
+		snprintf(why, sizeof(why), "link lost: %s", client_end_words(session->lost));
 	link_failed(session, why);
 }
 
-static void note_result(struct session *session, int rc)
+static void note_end(struct session *session, int end)
 {
-	if (rc && !session->lost)
-		session->lost = rc;
+	if (end && !session->lost)
+		session->lost = end;
 }
 
 static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t events,
@@ -249,8 +234,7 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 	if (events & EPOLLIN)
 		session->silent_ticks = 0;
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-		note_result(session, transfer_read(session->client, session->kept_back > 0));
-	handshake_note_pubrec(session);
+		note_end(session, client_read(session->client, session->kept_back > 0));
 	return 0;
 }
 
@@ -259,9 +243,9 @@ void session_write(struct session *session)
 	uint32_t events = EPOLLIN;
 
 	if (session->link == LINK_OPENING || session->link == LINK_UP) {
-		if (!session->lost && mosquitto_want_write(session->client))
-			note_result(session, transfer_write(session->client));
-		if (!session->lost && mosquitto_want_write(session->client))
+		if (!session->lost && client_wants_write(session->client))
+			note_end(session, client_write(session->client));
+		if (!session->lost && client_wants_write(session->client))
 			events |= EPOLLOUT;
 		if (!session->lost && events != session->socket_events) {
 			session->socket_events = events;
@@ -286,10 +270,10 @@ static bool is_silent(const struct session *session)
 /* Keepalive, and a broker that never answers. */
 static void tick(struct session *session)
 {
-	note_result(session, mosquitto_loop_misc(session->client));
+	note_end(session, client_tick(session->client));
 	session->silent_ticks++;
 	if (is_silent(session))
-		note_result(session, MOSQ_ERR_KEEPALIVE);
+		note_end(session, CLIENT_SILENT);
 	handshake_tell_refusals(session);
 	if (session->link == LINK_OPENING &&
 	    clock_monotonic_us() - session->link_since_us > OPEN_TIMEOUT_US) {
@@ -335,11 +319,11 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 		return 0;
 	connecting = TAKE_PTR(session->connecting);
 	if (connecting_result(connecting, why) < 0) {
-		link_failed(session, session->refusal[0] ? session->refusal : why);
+		link_failed(session, refusal(session) ? refusal(session) : why);
 		return 0;
 	}
 	r = sd_event_add_io(session->loop, &session->socket_source,
-			    mosquitto_socket(session->client), EPOLLIN | EPOLLOUT, on_socket,
+			    client_socket(session->client), EPOLLIN | EPOLLOUT, on_socket,
 			    session);
 	session->socket_events = EPOLLIN | EPOLLOUT;
 	if (r < 0) {
@@ -357,15 +341,13 @@ static int on_connected(_unused_ sd_event_source *source, int fd, _unused_ uint3
 
 static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 {
-	int r = client_new(&session->conf->broker, &session->will, session, &session->client,
-			   why);
+	int r = client_new(&session->conf->broker, &session->will, &client_events, session,
+			   &session->client, why);
 
 	if (r < 0)
 		return r;
-	mosquitto_connect_v5_callback_set(session->client, on_connect);
-	mosquitto_disconnect_v5_callback_set(session->client, on_disconnect);
+	client_watch_repeats(session->client, session->watches_repeats);
 	session->refusal[0] = '\0';
-	subscriptions_listen(session);
 	r = handshake_resume(session);
 	/* From here on the helper thread may be told of the library's log. */
 	session->link = LINK_CONNECTING;
@@ -415,7 +397,7 @@ int session_new(sd_event *loop, const struct conf *conf, struct spool *spool,
 
 	if (!session)
 		return -ENOMEM;
-	mosquitto_lib_init();
+	client_library_init();
 	session->loop = sd_event_ref(loop);
 	session->conf = conf;
 	session->spool = spool;
@@ -446,8 +428,7 @@ void session_leave(struct session *session)
 	if (session->link != LINK_UP || session->lost)
 		return;
 	handshake_publish_status(session, "offline");
-	mosquitto_disconnect(session->client);
-	mosquitto_loop_write(session->client, 1);
+	client_leave(session->client);
 }
 
 bool session_free(struct session *session)
@@ -471,9 +452,9 @@ bool session_free(struct session *session)
 	free(session->status_topic);
 	if (left_behind)
 		return true;
-	mosquitto_destroy(session->client);
+	client_free(session->client);
 	free(session);
-	mosquitto_lib_cleanup();
+	client_library_cleanup();
 	return false;
 }
 

@@ -2,8 +2,8 @@
 /* session_state.h - what the files that make up the session share; nobody else's business. */
 #pragma once
 
-#include "uplink/client.h"
-#include "uplink/connect.h"
+#include "mqtt/client.h"
+#include "mqtt/connect.h"
 #include "uplink/session.h"
 #include "uplink/subscriptions.h"
 
@@ -23,7 +23,6 @@ struct subscriptions {
 	uint64_t key;            /* of the session that it is held in */
 	uint16_t mid;            /* of the request that is under way; 0: none */
 	char *asked;             /* its filter */
-	enum repeated repeated;  /* of the message that comes next */
 };
 
 struct session {
@@ -33,7 +32,7 @@ struct session {
 	char *status_topic;
 
 	enum link link;
-	struct mosquitto *client;
+	struct client *client;
 	struct connecting *connecting;
 	int event;
 	sd_event_source *event_source, *socket_source, *timer;
@@ -45,7 +44,7 @@ struct session {
 	uint64_t links;    /* that came up so far */
 	bool taken_over;   /* by another client with our id */
 	struct will will;
-	int lost;          /* the library said so: a MOSQ_ERR code, to be dealt with */
+	int lost;          /* how the link ends (enum client_end), to be dealt with */
 	bool resumed;      /* by the broker, when the link came up */
 	bool greeted;      /* `online` was published on this link */
 	bool is_paced;     /* the spool gave no more, or holds the rest back for its pace */
@@ -66,48 +65,39 @@ struct session {
 
 	struct subscriptions subscriptions;
 
-	uint16_t last_mid; /* where the client's counter stands */
-	uint16_t pubrec;   /* PUBREC came for it, and may still turn out to say no; 0: none */
-	bool watches_log;     /* for PUBREC */
-	bool watches_repeats; /* for DUP */
+	bool watches_repeats;
 	bool blind;        /* PUBREC can't be seen in this library's log */
 	char *payload;
-	char refusal[TROUBLE_MAX]; /* why there is no link, as far as the library told */
+	char refusal[TROUBLE_MAX]; /* why CONNACK was the end; "" where it was not */
 	char trouble[TROUBLE_MAX]; /* what was last said of it, … */
 	char before[TROUBLE_MAX];  /* … and before that: the two may take turns */
 };
 
 /*
  * handshake.c - a client that has no connection yet is brought to where the journal says that
- * the one before it was, and its answers are listened to. 0 or -errno.
+ * the one before it was. 0 or -errno.
  */
 int handshake_resume(struct session *session) _must_check_;
 /* On a link that is up: PUBREL for what had PUBREC, and for what is given up. */
 void handshake_release(struct session *session);
-/*
- * The library's log is watched for why a link can't be opened and, once a QoS 2 message was
- * sent, for PUBREC.
- */
-void handshake_watch_log(struct session *session, bool pubrec);
-/*
- * To be called when all that came was read. PUBREC is in the log before it is known what it
- * says: where it says no, on_publish() is told at once and the handshake is over. Noted as
- * received, it would be resumed with PUBREL after a crash, and the message be lost.
- */
-void handshake_note_pubrec(struct session *session);
+/* The broker said so: PUBREC; or the message is over, for this reason. */
+void handshake_released(void *session, uint16_t mid);
+void handshake_answered(void *session, uint16_t mid, unsigned reason);
 /* Tells of messages that were refused, now and then. */
 void handshake_tell_refusals(struct session *session);
 /* The gateway's own state; retained, and the last will says the opposite. */
 void handshake_publish_status(struct session *session, const char *status);
 
 /*
- * subscriptions.c - the journal's notes are read; the client's messages and answers are
- * listened to; CONNECT is about to be sent; a link is up, of a session that the broker has or
- * has not; what is due is asked for.
+ * subscriptions.c - the journal's notes are read; CONNECT is about to be sent; a link is up, of
+ * a session that the broker has or has not; what is due is asked for.
  */
 int subscriptions_load(struct session *session) _must_check_;
-void subscriptions_listen(struct session *session);
 void subscriptions_opening(struct session *session);
 void subscriptions_opened(struct session *session, bool present);
 void subscriptions_feed(struct session *session);
 void subscriptions_done(struct session *session);
+/* What the broker says: SUBACK, UNSUBACK, a message. */
+void subscriptions_subscribed(void *session, uint16_t mid, unsigned granted);
+void subscriptions_unsubscribed(void *session, uint16_t mid);
+void subscriptions_came(void *session, const struct incoming *incoming);

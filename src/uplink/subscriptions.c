@@ -21,7 +21,6 @@
 #include "uplink/session_state.h"
 
 #include <errno.h>
-#include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <string.h>
 #include <xxhash.h>
@@ -166,7 +165,7 @@ void subscriptions_opening(struct session *session)
 		while (subscriptions->held_count)
 			forget_held(subscriptions, subscriptions->held);
 		if (subscriptions_load(session) < 0)
-			session->lost = MOSQ_ERR_NOMEM;
+			session->lost = CLIENT_NO_MEMORY;
 	}
 	for (size_t i = 0; i < subscriptions->held_count; i++) {
 		struct held *held = &subscriptions->held[i];
@@ -204,28 +203,29 @@ static bool is_due(const struct subscriptions *subscriptions, const struct wante
 }
 
 /* A request is under way, or the library has no memory for it: the next link tries again. */
-static void asked(struct session *session, const char *filter, int rc, int mid)
+static void asked(struct session *session, const char *filter, int end, uint16_t mid)
 {
 	struct subscriptions *subscriptions = &session->subscriptions;
 
 	free(subscriptions->asked);
 	subscriptions->asked = strdup(filter);
-	if (rc || !subscriptions->asked) {
-		session->lost = rc ? rc : MOSQ_ERR_NOMEM;
+	if (end || !subscriptions->asked) {
+		session->lost = end ? end : CLIENT_NO_MEMORY;
 		return;
 	}
-	subscriptions->mid = session->last_mid = mid;
+	subscriptions->mid = mid;
 }
 
 static void take_back(struct session *session, struct held *held)
 {
-	int mid = 0, rc = mosquitto_unsubscribe(session->client, &mid, held->filter);
+	uint16_t mid = 0;
+	int end = client_unsubscribe(session->client, held->filter, &mid);
 
 	if (held->certain) {
 		held->certain = false;
 		note_held(session, true);
 	}
-	asked(session, held->filter, rc, mid);
+	asked(session, held->filter, end, mid);
 }
 
 void subscriptions_feed(struct session *session)
@@ -234,17 +234,19 @@ void subscriptions_feed(struct session *session)
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
-	if (subscriptions->mid || !resume_may_publish(flights, count, session->last_mid))
+	if (subscriptions->mid ||
+	    !resume_may_publish(flights, count, client_last_mid(session->client)))
 		return;
 	for (size_t i = 0; i < subscriptions->wanted_count; i++) {
 		struct wanted *wanted = &subscriptions->wanted[i];
-		int mid = 0, rc;
+		uint16_t mid = 0;
+		int end;
 
 		if (!is_due(subscriptions, wanted))
 			continue;
-		rc = mosquitto_subscribe(session->client, &mid, wanted->filter,
-					 wanted->subscription.qos);
-		asked(session, wanted->filter, rc, mid);
+		end = client_subscribe(session->client, wanted->filter,
+				       wanted->subscription.qos, &mid);
+		asked(session, wanted->filter, end, mid);
 		return;
 	}
 	for (size_t i = 0; i < subscriptions->held_count; i++) {
@@ -259,22 +261,21 @@ void subscriptions_feed(struct session *session)
 
 /* --- what the broker says --- */
 
-static void on_subscribe(_unused_ struct mosquitto *client, void *data, int mid, int count,
-			 const int *granted, _unused_ const mosquitto_property *properties)
+void subscriptions_subscribed(void *data, uint16_t mid, unsigned granted)
 {
 	struct session *session = data;
 	struct subscriptions *subscriptions = &session->subscriptions;
 	struct wanted *wanted;
 	struct held *held;
 
-	if (mid != subscriptions->mid || count < 1)
+	if (mid != subscriptions->mid)
 		return;
 	subscriptions->mid = 0;
 	wanted = find_wanted(subscriptions, subscriptions->asked);
-	if (granted[0] >= MQTT_RC_UNSPECIFIED) {
+	if (granted >= MQTT_RC_UNSPECIFIED) {
 		log_error("broker %s:%u: refuses the subscription to %s: %s",
 			  session->conf->broker.host, session->conf->broker.port,
-			  subscriptions->asked, mosquitto_reason_string(granted[0]));
+			  subscriptions->asked, client_reason_words(granted));
 		if (wanted)
 			wanted->refused = true;
 		return;
@@ -283,10 +284,10 @@ static void on_subscribe(_unused_ struct mosquitto *client, void *data, int mid,
 	held = find_held(subscriptions, subscriptions->asked);
 	if (held) {
 		held->certain = true;
-		held->qos = wanted ? wanted->subscription.qos : granted[0];
+		held->qos = wanted ? wanted->subscription.qos : granted;
 	} else if (add_held(subscriptions, subscriptions->asked, strlen(subscriptions->asked),
-			    wanted ? wanted->subscription.qos : granted[0], true) < 0) {
-		session->lost = MOSQ_ERR_NOMEM;
+			    wanted ? wanted->subscription.qos : granted, true) < 0) {
+		session->lost = CLIENT_NO_MEMORY;
 		return;
 	}
 	note_held(session, false);
@@ -294,8 +295,7 @@ static void on_subscribe(_unused_ struct mosquitto *client, void *data, int mid,
 		 session->conf->broker.port, subscriptions->asked);
 }
 
-static void on_unsubscribe(_unused_ struct mosquitto *client, void *data, int mid,
-			   _unused_ const mosquitto_property *properties)
+void subscriptions_unsubscribed(void *data, uint16_t mid)
 {
 	struct session *session = data;
 	struct subscriptions *subscriptions = &session->subscriptions;
@@ -310,53 +310,16 @@ static void on_unsubscribe(_unused_ struct mosquitto *client, void *data, int mi
 	note_held(session, false);
 }
 
-/* What the library says in its own memory; to be freed. */
-static void read_properties(const mosquitto_property *properties, struct incoming *incoming,
-			    char **response_topic, void **correlation)
-{
-	uint16_t length = 0;
-
-	mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, response_topic,
-				       false);
-	mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, correlation,
-				       &length, false);
-	incoming->response_topic = *response_topic;
-	incoming->correlation = *correlation;
-	incoming->correlation_length = length;
-	incoming->expires = mosquitto_property_read_int32(
-		properties, MQTT_PROP_MESSAGE_EXPIRY_INTERVAL, &incoming->expiry_s, false);
-}
-
-static void on_message(_unused_ struct mosquitto *client, void *data,
-		       const struct mosquitto_message *message,
-		       const mosquitto_property *properties)
+void subscriptions_came(void *data, const struct incoming *incoming)
 {
 	struct subscriptions *subscriptions = &((struct session *)data)->subscriptions;
-	_cleanup_free_ char *response_topic = NULL;
-	_cleanup_free_ void *correlation = NULL;
-	struct incoming incoming = {
-		.topic = message->topic, .payload = message->payload,
-		.length = message->payloadlen, .mid = message->mid, .retain = message->retain,
-		.repeated = subscriptions->repeated,
-	};
 
-	subscriptions->repeated = REPEATED_UNKNOWN;
-	read_properties(properties, &incoming, &response_topic, &correlation);
 	for (size_t i = 0; i < subscriptions->wanted_count; i++) {
 		const struct subscription *wanted = &subscriptions->wanted[i].subscription;
-		bool matches = false;
 
-		(void)!mosquitto_topic_matches_sub(wanted->filter, message->topic, &matches);
-		if (matches)
-			wanted->handler(wanted->data, &incoming);
+		if (client_matches(wanted->filter, incoming->topic))
+			wanted->handler(wanted->data, incoming);
 	}
-}
-
-void subscriptions_listen(struct session *session)
-{
-	mosquitto_message_v5_callback_set(session->client, on_message);
-	mosquitto_subscribe_v5_callback_set(session->client, on_subscribe);
-	mosquitto_unsubscribe_v5_callback_set(session->client, on_unsubscribe);
 }
 
 /* --- what is wanted --- */

@@ -2,34 +2,7 @@
 /* subscriptions.h - what the gateway wants to hear of, and what the broker's session holds. */
 #pragma once
 
-#include "base/cleanup.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-/* Whether the broker sent a message before: the DUP flag. */
-enum repeated {
-	REPEATED_NO,
-	REPEATED_YES,
-	REPEATED_UNKNOWN, /* nobody asked (session_watch_repeats()), or the library does not tell */
-};
-
-/* A message that came in; all of it is valid during the call. */
-struct incoming {
-	const char *topic;
-	const char *payload; /* not NUL-terminated; NULL where it has no length */
-	size_t length;
-	uint16_t mid;     /* packet identifier; 0 with QoS 0 */
-	bool retain;      /* it was there before the subscription was made */
-	enum repeated repeated;
-	/* MQTT 5; NULL or 0 where it says none */
-	const char *response_topic;
-	const uint8_t *correlation;
-	size_t correlation_length;
-	bool expires;      /* … */
-	uint32_t expiry_s; /* … so much later */
-};
+#include "mqtt/client.h"
 
 /*
  * What somebody wants to hear of. The handler is called by the loop, before the message is

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* client.c - a client of libmosquitto, set up as postbus.conf says. */
-#include "uplink/client.h"
+/* settings.c - credentials and TLS settings of a client, as postbus.conf says. */
+#include "mqtt/client_state.h"
 
 #include <errno.h>
-#include <mosquitto.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,8 +10,6 @@
 
 /* Longest password or key that is read from a file. */
 enum { SECRET_MAX = 1024 };
-
-DEFINE_CLEANUP(struct mosquitto *, mosquitto_destroy)
 
 static __attribute__((format(printf, 3, 4))) int fail(char trouble[TROUBLE_MAX], int error,
 						      const char *format, ...)
@@ -69,7 +66,7 @@ static int read_secret(const char *what, const char *path, char secret[SECRET_MA
 }
 
 /* The password is in the file that is configured, or in the credential "password". */
-static int set_credentials(const struct broker_conf *broker, struct mosquitto *client,
+static int set_credentials(const struct broker_conf *broker, struct mosquitto *library,
 			   char trouble[TROUBLE_MAX])
 {
 	_cleanup_free_ char *credential = NULL;
@@ -87,13 +84,13 @@ static int set_credentials(const struct broker_conf *broker, struct mosquitto *c
 		if (r < 0)
 			return r;
 	}
-	rc = mosquitto_username_pw_set(client, broker->username, path ? password : NULL);
+	rc = mosquitto_username_pw_set(library, broker->username, path ? password : NULL);
 	explicit_bzero(password, sizeof(password));
 	return rc ? fail(trouble, EINVAL, "user name: %s", mosquitto_strerror(rc)) : 0;
 }
 
 /* A key that both sides know, in hexadecimal digits, in place of certificates. */
-static int set_psk(const struct tls_conf *tls, struct mosquitto *client,
+static int set_psk(const struct tls_conf *tls, struct mosquitto *library,
 		   char trouble[TROUBLE_MAX])
 {
 	char key[SECRET_MAX];
@@ -101,10 +98,11 @@ static int set_psk(const struct tls_conf *tls, struct mosquitto *client,
 
 	if (r < 0)
 		return r;
-	rc = mosquitto_tls_psk_set(client, key, tls->psk_identity, NULL);
+	rc = mosquitto_tls_psk_set(library, key, tls->psk_identity, NULL);
 	explicit_bzero(key, sizeof(key));
 	return rc ? fail(trouble, EINVAL, "key file %s: %s", tls->psk_file,
-			 mosquitto_strerror(rc)) : 0;
+			 mosquitto_strerror(rc))
+		  : 0;
 }
 
 static int check_readable(const char *what, const char *path, char trouble[TROUBLE_MAX])
@@ -114,7 +112,7 @@ static int check_readable(const char *what, const char *path, char trouble[TROUB
 	return fail(trouble, errno, "%s %s: %s", what, path, strerror(errno));
 }
 
-static int set_certificates(const struct tls_conf *tls, struct mosquitto *client,
+static int set_certificates(const struct tls_conf *tls, struct mosquitto *library,
 			    char trouble[TROUBLE_MAX])
 {
 	_cleanup_free_ char *credential = NULL;
@@ -126,45 +124,32 @@ static int set_certificates(const struct tls_conf *tls, struct mosquitto *client
 	if (r == 0 && tls->cert && !key) {
 		key = credential = find_credential("key");
 		if (!key)
-			return fail(trouble, ENOENT, "no key for %s: neither broker.tls.key "
-				    "nor a credential \"key\"", tls->cert);
+			return fail(trouble, ENOENT,
+				    "no key for %s: neither broker.tls.key "
+				    "nor a credential \"key\"",
+				    tls->cert);
 	}
 	if (r == 0 && key)
 		r = check_secrecy("key file", key, trouble);
 	if (r < 0)
 		return r;
-	if (!tls->ca && mosquitto_int_option(client, MOSQ_OPT_TLS_USE_OS_CERTS, 1))
-		return fail(trouble, ENOTSUP, "this libmosquitto does not find the system's "
+	if (!tls->ca && mosquitto_int_option(library, MOSQ_OPT_TLS_USE_OS_CERTS, 1))
+		return fail(trouble, ENOTSUP,
+			    "this libmosquitto does not find the system's "
 			    "CAs; set broker.tls.ca");
-	rc = mosquitto_tls_set(client, tls->ca, tls->ca ? NULL : "/etc/ssl/certs", tls->cert,
+	rc = mosquitto_tls_set(library, tls->ca, tls->ca ? NULL : "/etc/ssl/certs", tls->cert,
 			       key, NULL);
 	return rc ? fail(trouble, EINVAL, "TLS settings: %s", mosquitto_strerror(rc)) : 0;
 }
 
-int client_new(const struct broker_conf *broker, const struct will *will, void *data,
-	       struct mosquitto **result, char trouble[TROUBLE_MAX])
+int settings_apply(const struct broker_conf *broker, struct mosquitto *library,
+		   char trouble[TROUBLE_MAX])
 {
-	_cleanup_(mosquitto_destroyp) struct mosquitto *client =
-		mosquitto_new(broker->client_id, broker->clean_session, data);
-	int r;
+	int r = set_credentials(broker, library, trouble);
 
-	if (!client)
-		return fail(trouble, errno, "no client: %s", strerror(errno));
-	mosquitto_threaded_set(client, true);
-	mosquitto_int_option(client, MOSQ_OPT_PROTOCOL_VERSION,
-			     broker->mqtt5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
-	mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
-	/* More than that it keeps back by itself; a broker that says its own says it later. */
-	mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, broker->inflight);
-	if (mosquitto_will_set(client, will->topic, strlen("offline"), "offline",
-			       will->qos, will->retain))
-		return fail(trouble, EINVAL, "no will for %s", will->topic);
-	r = set_credentials(broker, client, trouble);
 	if (r == 0 && broker->tls.psk_file)
-		r = set_psk(&broker->tls, client, trouble);
+		r = set_psk(&broker->tls, library, trouble);
 	else if (r == 0 && broker->tls.enabled)
-		r = set_certificates(&broker->tls, client, trouble);
-	if (r == 0)
-		*result = TAKE_PTR(client);
+		r = set_certificates(&broker->tls, library, trouble);
 	return r;
 }

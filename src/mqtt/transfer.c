@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transfer.c - the bytes of a link: all that came is read, what goes out leaves together. */
-#include "uplink/transfer.h"
+#include "mqtt/client_state.h"
 
 #include <errno.h>
-#include <mosquitto.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -16,25 +15,35 @@ enum {
 	PUBREC = 0x50,
 };
 
-/* Decrypted and not read: the socket does not tell of that. */
-static bool has_decrypted(struct mosquitto *client)
+int client_socket(const struct client *client)
 {
-	SSL *tls = mosquitto_ssl_get(client);
+	return mosquitto_socket(client->library);
+}
+
+bool client_wants_write(const struct client *client)
+{
+	return mosquitto_want_write(client->library);
+}
+
+/* Decrypted and not read: the socket does not tell of that. */
+static bool has_decrypted(const struct client *client)
+{
+	SSL *tls = mosquitto_ssl_get(client->library);
 
 	return tls && SSL_pending(tls) > 0;
 }
 
 /* First byte of the packet that comes next; 0, which none begins with: nothing has come. */
-static uint8_t next_packet(struct mosquitto *client)
+static uint8_t next_packet(const struct client *client)
 {
-	SSL *tls = mosquitto_ssl_get(client);
+	SSL *tls = mosquitto_ssl_get(client->library);
 	uint8_t byte;
 	ssize_t n;
 
 	if (tls)
 		n = SSL_peek(tls, &byte, 1);
 	else
-		n = recv(mosquitto_socket(client), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+		n = recv(client_socket(client), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n == 1 ? byte : 0;
 }
 
@@ -44,22 +53,22 @@ static uint8_t next_packet(struct mosquitto *client)
  * it wakes up a thread of its own with, which is full as there is none. So it ends with each
  * PUBREC.
  */
-static int read_all(struct mosquitto *client, bool parts)
+static int read_all(const struct client *client, bool parts)
 {
 	/* What is queued already waits for a sync in any case. */
-	bool may_part = parts && !mosquitto_want_write(client);
+	bool may_part = parts && !client_wants_write(client);
 	uint8_t next = may_part ? next_packet(client) : 0;
 
 	for (unsigned i = 0; i < READS_MOST || has_decrypted(client); i++) {
 		int rc;
 
 		if (next == PUBREC && may_part) {
-			if (mosquitto_want_write(client))
+			if (client_wants_write(client))
 				break;
 			may_part = false;
 		}
 		errno = 0;
-		rc = mosquitto_loop_read(client, 1);
+		rc = mosquitto_loop_read(client->library, 1);
 		if (rc)
 			return rc;
 		next = next_packet(client);
@@ -69,9 +78,9 @@ static int read_all(struct mosquitto *client, bool parts)
 	return MOSQ_ERR_SUCCESS;
 }
 
-static void set_tcp(struct mosquitto *client, int option, int value)
+static void set_tcp(const struct client *client, int option, int value)
 {
-	(void)!setsockopt(mosquitto_socket(client), IPPROTO_TCP, option, &value, sizeof(value));
+	(void)!setsockopt(client_socket(client), IPPROTO_TCP, option, &value, sizeof(value));
 }
 
 /*
@@ -79,38 +88,54 @@ static void set_tcp(struct mosquitto *client, int option, int value)
  * others back until TCP has acknowledged that one. We may have nothing to send for as long as
  * a sync takes, so the acknowledgement is to wait for nothing.
  */
-int transfer_read(struct mosquitto *client, bool parts)
+int client_read(struct client *client, bool parts)
 {
 	int rc = read_all(client, parts);
 
-	set_tcp(client, TCP_QUICKACK, 1);
+	events_settle(client);
+	if (rc == MOSQ_ERR_SUCCESS)
+		set_tcp(client, TCP_QUICKACK, 1);
 	return rc;
 }
 
 /* The library hands over packet by packet, and each would be a segment of its own. */
-int transfer_write(struct mosquitto *client)
+int client_write(struct client *client)
 {
 	int rc;
 
 	set_tcp(client, TCP_CORK, 1);
-	rc = mosquitto_loop_write(client, 1);
+	rc = mosquitto_loop_write(client->library, 1);
 	set_tcp(client, TCP_CORK, 0);
 	return rc;
+}
+
+int client_tick(struct client *client)
+{
+	return mosquitto_loop_misc(client->library);
+}
+
+void client_leave(struct client *client)
+{
+	mosquitto_disconnect(client->library);
+	mosquitto_loop_write(client->library, 1);
 }
 
 /*
  *     62 02  mid, high byte first       (MQTT 3.1.1 and 5.0, 3.6: PUBREL)
  */
-int transfer_pubrel(struct mosquitto *client, uint16_t mid)
+int client_pubrel(struct client *client, uint16_t mid)
 {
 	const uint8_t packet[] = { 0x62, 0x02, mid >> 8, mid & 0xFF };
-	SSL *tls = mosquitto_ssl_get(client);
+	SSL *tls = mosquitto_ssl_get(client->library);
 	ssize_t n;
 
+	/* PUBCOMP shows in the log only. */
+	client->watches_pubrec = true;
+	events_watch_log(client);
 	if (tls)
 		n = SSL_write(tls, packet, sizeof(packet));
 	else
-		n = send(mosquitto_socket(client), packet, sizeof(packet),
+		n = send(client_socket(client), packet, sizeof(packet),
 			 MSG_NOSIGNAL | MSG_DONTWAIT);
 	return n == sizeof(packet) ? 0 : -EIO;
 }

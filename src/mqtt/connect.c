@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* connect.c - the way to the broker, which blocks: on a helper thread. */
-#include "uplink/connect.h"
+#include "mqtt/connect.h"
 #include "base/units.h"
+#include "mqtt/client_state.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,7 +16,7 @@ enum { STACK_BYTES = 512 * 1024 };
 
 /* Owned by the helper until `done` is set. */
 struct connecting {
-	struct mosquitto *client;
+	struct mosquitto *library;
 	char *host;
 	int port, keepalive_s;
 	mosquitto_property *properties;
@@ -39,9 +39,10 @@ static void *helper(void *data)
 {
 	struct connecting *connecting = data;
 
-	connecting->result = mosquitto_connect_bind_v5(
-		connecting->client, connecting->host, connecting->port,
-		connecting->keepalive_s, NULL, connecting->properties);
+	connecting->result =
+		mosquitto_connect_bind_v5(connecting->library, connecting->host,
+					  connecting->port, connecting->keepalive_s, NULL,
+					  connecting->properties);
 	connecting->error = errno;
 	/* From the store on it may be gone: the descriptor is taken before. */
 	int event = TAKE_FD(connecting->event);
@@ -52,7 +53,7 @@ static void *helper(void *data)
 	return NULL;
 }
 
-int connecting_start(const struct broker_conf *broker, struct mosquitto *client, int event,
+int connecting_start(const struct broker_conf *broker, struct client *client, int event,
 		     struct connecting **result)
 {
 	_cleanup_(connecting_freep) struct connecting *connecting =
@@ -63,17 +64,16 @@ int connecting_start(const struct broker_conf *broker, struct mosquitto *client,
 
 	if (!connecting)
 		return -ENOMEM;
-	connecting->client = client;
+	connecting->library = client->library;
 	connecting->port = broker->port;
 	connecting->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
 	connecting->host = strdup(broker->host);
 	connecting->event = fcntl(event, F_DUPFD_CLOEXEC, 3);
 	if (!connecting->host || connecting->event < 0)
 		return -ENOMEM;
-	if (broker->mqtt5 &&
-	    mosquitto_property_add_int32(&connecting->properties,
-					 MQTT_PROP_SESSION_EXPIRY_INTERVAL,
-					 broker->session_expiry_us / USEC_PER_SEC))
+	if (broker->mqtt5 && mosquitto_property_add_int32(
+				     &connecting->properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+				     broker->session_expiry_us / USEC_PER_SEC))
 		return -ENOMEM;
 
 	pthread_attr_init(&attributes);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* tls_trouble.c - why a TLS handshake failed, for people. */
-#include "uplink/tls_trouble.h"
+#include "mqtt/tls_trouble.h"
 
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 
-void tls_trouble(const char *line, SSL *connection, const char *host,
-		 char trouble[TROUBLE_MAX])
+void tls_trouble(const char *line, SSL *connection, const char *host, char trouble[TROUBLE_MAX])
 {
 	long verdict = connection ? SSL_get_verify_result(connection) : X509_V_OK;
 	const char *reason = strrchr(line, ':');

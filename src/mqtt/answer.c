@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* answer.c - what the broker's reason codes mean for a message or a link; pure. */
-#include "uplink/answer.h"
+#include "mqtt/answer.h"
 
 #include <mqtt_protocol.h>
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pubrec.h - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
+/* log_line.h - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum pubrec_line {
-	PUBREC_OTHER, /* a line about something else */
-	PUBREC_RECEIVED,
-	PUBCOMP_RECEIVED,
+enum log_line {
+	LOG_LINE_OTHER, /* a line about something else */
+	LOG_LINE_PUBREC,
+	LOG_LINE_PUBCOMP,
 };
 
 /*
@@ -21,7 +21,7 @@ enum pubrec_line {
  * Takes such a line to pieces; *mid is set for the two. A client id may say anything, so only
  * what stands at the end of the line counts.
  */
-enum pubrec_line pubrec_parse(const char *line, uint16_t *mid);
+enum log_line log_line_parse(const char *line, uint16_t *mid);
 
 /*
  * Nor does it say of a message that comes in whether the broker sent it before (DUP):
@@ -30,4 +30,4 @@ enum pubrec_line pubrec_parse(const char *line, uint16_t *mid);
  *
  * Whether it is such a line of the client with that id; sets *repeated.
  */
-bool publish_parse(const char *line, const char *client_id, bool *repeated);
+bool log_line_parse_publish(const char *line, const char *client_id, bool *repeated);

@@ -2,7 +2,7 @@
 /* tls_trouble.h - why a TLS handshake failed, for people. */
 #pragma once
 
-#include "uplink/client.h"
+#include "mqtt/client.h"
 
 #include <openssl/ssl.h>
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pubrec.c - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
-#include "uplink/pubrec.h"
+/* log_line.c - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
+#include "mqtt/log_line.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum pubrec_line pubrec_parse(const char *line, uint16_t *mid)
+enum log_line log_line_parse(const char *line, uint16_t *mid)
 {
 	const char *at = NULL;
 	unsigned number, reason;
@@ -14,22 +14,22 @@ enum pubrec_line pubrec_parse(const char *line, uint16_t *mid)
 	for (const char *next = line; (next = strstr(next, " received PUB")); next++)
 		at = next;
 	if (!at)
-		return PUBREC_OTHER;
+		return LOG_LINE_OTHER;
 	if (sscanf(at, " received PUBREC (Mid: %5u)%n", &number, &end) == 1 && end &&
 	    !at[end] && number > 0 && number <= UINT16_MAX) {
 		*mid = number;
-		return PUBREC_RECEIVED;
+		return LOG_LINE_PUBREC;
 	}
 	end = 0;
 	if (sscanf(at, " received PUBCOMP (Mid: %5u, RC:%3u)%n", &number, &reason, &end) == 2 &&
 	    end && !at[end] && number > 0 && number <= UINT16_MAX) {
 		*mid = number;
-		return PUBCOMP_RECEIVED;
+		return LOG_LINE_PUBCOMP;
 	}
-	return PUBREC_OTHER;
+	return LOG_LINE_OTHER;
 }
 
-bool publish_parse(const char *line, const char *client_id, bool *repeated)
+bool log_line_parse_publish(const char *line, const char *client_id, bool *repeated)
 {
 	static const char before[] = "Client ", behind[] = " received PUBLISH (d";
 	size_t length = strlen(client_id);
@@ -37,8 +37,7 @@ bool publish_parse(const char *line, const char *client_id, bool *repeated)
 	if (strncmp(line, before, strlen(before)))
 		return false;
 	line += strlen(before);
-	if (strncmp(line, client_id, length) ||
-	    strncmp(line + length, behind, strlen(behind)))
+	if (strncmp(line, client_id, length) || strncmp(line + length, behind, strlen(behind)))
 		return false;
 	line += length + strlen(behind);
 	*repeated = *line == '1';
