@@ -20,6 +20,9 @@ static void log_lines_are_read(void **state)
 	assert_int_equal(log_line_parse("Client barn received PUBCOMP (Mid: 65535, RC:0)", &mid),
 			 LOG_LINE_PUBCOMP);
 	assert_int_equal(mid, 65535);
+	assert_int_equal(log_line_parse("Client barn received PUBACK (Mid: 18, RC:16)", &mid),
+			 LOG_LINE_PUBACK);
+	assert_int_equal(mid, 18);
 	/* A client id that looks like a line. */
 	assert_int_equal(log_line_parse("Client x received PUBREC (Mid: 3) received PUBCOMP "
 					"(Mid: 4, RC:146)", &mid),
@@ -31,7 +34,7 @@ static void other_lines_are_not(void **state)
 {
 	static const char *const lines[] = {
 		"",
-		"Client barn received PUBACK (Mid: 17, RC:0)",
+		"Client barn received PUBACK (Mid: 17)",
 		"Client barn sending PUBREL (m17)",
 		"Client barn received PUBREC (Mid: 0)",
 		"Client barn received PUBREC (Mid: 65536)",

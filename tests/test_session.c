@@ -101,6 +101,14 @@ static void limits_are_kept_to(void **state)
 }
 
 /* A message that is too large is set aside, the others go out. */
+static bool acked_many(struct stage *on, uint64_t count)
+{
+	struct spool_sums found;
+	uint64_t next;
+
+	return stage_look_at_spool(on, &found, &next) == 0 && found.acked >= count;
+}
+
 static bool are_refused(struct stage *on, uint64_t count)
 {
 	struct spool_sums found;
@@ -588,6 +596,41 @@ static void *play_window(void *data)
 	return NULL;
 }
 
+/* Knows QoS 0 and 1 only and does not say so: each message gets PUBACK. */
+static void *play_lowering(void *data)
+{
+	struct played *played = data;
+	uint16_t mid;
+	int fd, packet;
+
+	while ((fd = accept_link(played)) >= 0) {
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			if (!mid)
+				continue;
+			/* QoS 2, of which it would be the second link's to have none. */
+			played->strays += (packet & 0x06) == 0x04 && played->links > 1;
+			played->taken++;
+			answer(fd, mid, 0x00);
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
+/* Ends each connection where CONNECT comes, as brokers do that know no MQTT 5. */
+static void *play_no_mqtt_5(void *data)
+{
+	struct played *played = data;
+	uint16_t mid;
+	int fd;
+
+	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+		played->links += next_packet(fd, &mid) == 0x10;
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -683,6 +726,36 @@ static void what_was_released_keeps_its_identifier(void **state)
 	assert_true(played.again > 0);
 	assert_int_equal(sums().acked, played.taken);
 	assert_int_equal(sums().acked, sums().taken);
+}
+
+/* A message is never stuck because its broker does not know QoS 2. */
+static void a_broker_that_lowers_qos_2_gets_qos_1(void **state)
+{
+	pthread_t thread = play(play_lowering, "qos = 2;");
+
+	(void)state;
+	wait_for_log("takes QoS 2 for QoS 1", 1);
+	wait_for(acked_many, 20);
+	end_play(thread);
+	assert_int_equal(lines_with("takes QoS 2 for QoS 1"), 1);
+	assert_int_equal(played.links, 2);
+	assert_int_equal(played.strays, 0);
+	assert_int_equal(sums().acked, sums().taken);
+	assert_true(played.taken >= sums().acked);
+}
+
+static void a_broker_without_mqtt_5_is_told(void **state)
+{
+	pthread_t thread = play(play_no_mqtt_5, "qos = 1;");
+
+	(void)state;
+	wait_for_log("if it does not know MQTT 5", 1);
+	stage_end(&stage.gateway, SIGKILL);
+	proxy_cut(stage.proxy, true);
+	shutdown(played.listener, SHUT_RDWR);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	close(played.listener);
+	assert_true(played.links > 0);
 }
 
 static bool are_waiting(struct stage *on, uint64_t many)
@@ -884,6 +957,8 @@ int main(void)
 		SESSION_TEST(what_is_not_wanted_now_survives_a_crash),
 		SESSION_TEST(what_was_released_keeps_its_identifier),
 		SESSION_TEST(a_broker_gets_no_more_than_it_takes),
+		SESSION_TEST(a_broker_that_lowers_qos_2_gets_qos_1),
+		SESSION_TEST(a_broker_without_mqtt_5_is_told),
 		SESSION_TEST(properties_are_told),
 		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
 		TLS_TEST("tls_with_a_client_certificate", "right",

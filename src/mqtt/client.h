@@ -82,6 +82,8 @@ struct client_events {
 	void (*released)(void *data, uint16_t mid);
 	/* PUBACK, PUBCOMP, or PUBREC that says no; reason 0: success. */
 	void (*answered)(void *data, uint16_t mid, unsigned reason);
+	/* PUBACK for a message of QoS 2: the broker has it, as one of QoS 1. The link ends. */
+	void (*lowered)(void *data, uint16_t mid);
 	/* SUBACK with the quality that is granted, or a reason code from 0x80 on; UNSUBACK. */
 	void (*subscribed)(void *data, uint16_t mid, unsigned granted);
 	void (*unsubscribed)(void *data, uint16_t mid);

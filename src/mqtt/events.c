@@ -76,7 +76,7 @@ static void on_publish(_unused_ struct mosquitto *library, void *data, int mid, 
 	/* The log was faster. */
 	if (client->pubcomp != mid)
 		client->events->answered(client->data, mid, reason);
-	client->pubcomp = 0;
+	client->pubcomp = client->puback = 0;
 }
 
 /* Called by the helper thread too, while it connects. */
@@ -90,7 +90,11 @@ static void on_log(struct mosquitto *library, void *data, int level, const char 
 		tls_trouble(line, mosquitto_ssl_get(library), client->host, client->trouble);
 	if (level != MOSQ_LOG_DEBUG)
 		return;
+	client->puback = 0;
 	switch (log_line_parse(line, &mid)) {
+	case LOG_LINE_PUBACK:
+		client->puback = mid;
+		break;
 	case LOG_LINE_PUBREC:
 		events_settle(client);
 		client->pubrec = mid;

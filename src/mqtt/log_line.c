@@ -1,32 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* log_line.c - PUBREC, PUBCOMP and DUP as libmosquitto's log lines tell of them. */
+/* log_line.c - what only libmosquitto's log lines tell of: PUBREC, PUBCOMP, DUP. */
 #include "mqtt/log_line.h"
 
 #include <stdio.h>
 #include <string.h>
 
+/* What sscanf() found is an identifier, and nothing stands behind. */
+static bool is_whole(const char *line, int found, unsigned number, int end, uint16_t *mid)
+{
+	if (found != 1 || !end || line[end] || number == 0 || number > UINT16_MAX)
+		return false;
+	*mid = number;
+	return true;
+}
+
 enum log_line log_line_parse(const char *line, uint16_t *mid)
 {
 	const char *at = NULL;
-	unsigned number, reason;
-	int end = 0;
+	unsigned number = 0;
+	int end = 0, n;
 
 	for (const char *next = line; (next = strstr(next, " received PUB")); next++)
 		at = next;
 	if (!at)
 		return LOG_LINE_OTHER;
-	if (sscanf(at, " received PUBREC (Mid: %5u)%n", &number, &end) == 1 && end &&
-	    !at[end] && number > 0 && number <= UINT16_MAX) {
-		*mid = number;
+	n = sscanf(at, " received PUBREC (Mid: %5u)%n", &number, &end);
+	if (is_whole(at, n, number, end, mid))
 		return LOG_LINE_PUBREC;
-	}
 	end = 0;
-	if (sscanf(at, " received PUBCOMP (Mid: %5u, RC:%3u)%n", &number, &reason, &end) == 2 &&
-	    end && !at[end] && number > 0 && number <= UINT16_MAX) {
-		*mid = number;
+	n = sscanf(at, " received PUBCOMP (Mid: %5u, RC:%*3u)%n", &number, &end);
+	if (is_whole(at, n, number, end, mid))
 		return LOG_LINE_PUBCOMP;
-	}
-	return LOG_LINE_OTHER;
+	end = 0;
+	n = sscanf(at, " received PUBACK (Mid: %5u, RC:%*3u)%n", &number, &end);
+	return is_whole(at, n, number, end, mid) ? LOG_LINE_PUBACK : LOG_LINE_OTHER;
 }
 
 bool log_line_parse_publish(const char *line, const char *client_id, bool *repeated)

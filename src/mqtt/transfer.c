@@ -95,6 +95,9 @@ int client_read(struct client *client, bool parts)
 	events_settle(client);
 	if (rc == MOSQ_ERR_SUCCESS)
 		set_tcp(client, TCP_QUICKACK, 1);
+	/* That is what the library says of one for a message of QoS 2. */
+	else if (rc == MOSQ_ERR_PROTOCOL && client->puback)
+		client->events->lowered(client->data, client->puback);
 	return rc;
 }
 

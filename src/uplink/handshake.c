@@ -279,21 +279,16 @@ void handshake_released(void *data, uint16_t mid)
 	spool_released(session->spool, mid);
 }
 
-/* After PUBREC it is released: where it is not, the library did not tell of PUBREC. */
-static void look_for_blindness(struct session *session, uint16_t mid)
+/* A message of QoS 2 went out under that identifier, and PUBREC has not come. */
+static bool waits_for_pubrec(const struct session *session, uint16_t mid)
 {
 	size_t count;
 	const struct flight *flights = spool_flights(session->spool, &count);
 
-	for (size_t i = 0; i < count && !session->blind; i++) {
-		if (flights[i].mid != mid)
-			continue;
-		if (flights[i].qos != 2 || flights[i].state != FLIGHT_SENT)
-			return;
-		session->blind = true;
-		log_warning("this libmosquitto does not tell of PUBREC: after a crash a QoS 2 "
-			    "message may be delivered twice");
-	}
+	for (size_t i = 0; i < count; i++)
+		if (flights[i].mid == mid)
+			return flights[i].qos == 2 && flights[i].state == FLIGHT_SENT;
+	return false;
 }
 
 void handshake_answered(void *data, uint16_t mid, unsigned reason)
@@ -302,7 +297,11 @@ void handshake_answered(void *data, uint16_t mid, unsigned reason)
 
 	switch (answer_to_publish(reason)) {
 	case ANSWER_TAKEN:
-		look_for_blindness(session, mid);
+		if (!session->blind && waits_for_pubrec(session, mid)) {
+			session->blind = true;
+			log_warning("this libmosquitto does not tell of PUBREC: after a crash a "
+				    "QoS 2 message may be delivered twice");
+		}
 		spool_acked(session->spool, mid);
 		break;
 	case ANSWER_LATER:
@@ -319,6 +318,26 @@ void handshake_answered(void *data, uint16_t mid, unsigned reason)
 			note_refusal(session, client_reason_words(reason));
 		break;
 	}
+}
+
+/*
+ * Some brokers know QoS 0 and 1 only and have no way to say so before MQTT 5 (RabbitMQ's
+ * plug-in): they acknowledge the first message of QoS 2 as if it were of QoS 1.
+ */
+void handshake_lowered(void *data, uint16_t mid)
+{
+	struct session *session = data;
+
+	if (!waits_for_pubrec(session, mid))
+		return;
+	if (!session->lowers)
+		log_warning("broker %s:%u: takes QoS 2 for QoS 1: messages are sent with QoS 1 "
+			    "and may arrive twice", session->conf->broker.host,
+			    session->conf->broker.port);
+	session->lowers = true;
+	spool_acked(session->spool, mid);
+	if (spool_lower(session->spool) < 0)
+		session->lost = CLIENT_NO_MEMORY;
 }
 
 /*

@@ -38,7 +38,7 @@ static void take_limits(struct session *session, const struct client_limits *lim
 	uint32_t expiry_s = broker->session_expiry_us / USEC_PER_SEC;
 
 	session->keepalive_s = limits->keepalive_s;
-	session->max_qos = limits->max_qos;
+	session->max_qos = session->lowers && limits->max_qos > 1 ? 1 : limits->max_qos;
 	/* The library takes the broker's word for it, be it more than was set. */
 	session->keeps_window = limits->in_flight <= broker->inflight;
 	session->window = session->keeps_window ? limits->in_flight : broker->inflight;
@@ -128,6 +128,7 @@ static const struct client_events client_events = {
 	.ended = on_ended,
 	.released = handshake_released,
 	.answered = handshake_answered,
+	.lowered = handshake_lowered,
 	.subscribed = subscriptions_subscribed,
 	.unsubscribed = subscriptions_unsubscribed,
 	.came = subscriptions_came,
@@ -207,6 +208,10 @@ static void deal_with_loss(struct session *session)
 		return;
 	if (session->link == LINK_OPENING && refusal(session))
 		snprintf(why, sizeof(why), "%s", refusal(session));
+	else if (session->link == LINK_OPENING && session->lost == CLIENT_LOST &&
+		 session->conf->broker.mqtt5)
+		snprintf(why, sizeof(why), "it ends the connection without an answer: if it "
+			 "does not know MQTT 5, set version = \"3.1.1\" in the group broker");
 	else if (session->taken_over)
 		snprintf(why, sizeof(why), "another client has taken over the session: it "
 			 "uses the client_id \"%s\" too", session->conf->broker.client_id);
@@ -366,6 +371,7 @@ static void expect_all(struct session *session)
 {
 	session->will = (struct will){ .topic = session->status_topic, .qos = 1, .retain = true };
 	session->retains = true;
+	session->lowers = false;
 }
 
 bool session_change(struct session *session, const struct conf *conf, bool anew)

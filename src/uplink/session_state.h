@@ -56,6 +56,7 @@ struct session {
 	bool miscounts;    /* the library: PUBREL was resumed, of which it knows nothing */
 	uint16_t keepalive_s;
 	uint8_t max_qos;
+	bool lowers;       /* the broker: it takes QoS 2 for QoS 1 and had no way to say so */
 	bool retains;
 	uint64_t again_us; /* what it did not want now is published again; 0: nothing is */
 
@@ -83,6 +84,7 @@ void handshake_release(struct session *session);
 /* The broker said so: PUBREC; or the message is over, for this reason. */
 void handshake_released(void *session, uint16_t mid);
 void handshake_answered(void *session, uint16_t mid, unsigned reason);
+void handshake_lowered(void *session, uint16_t mid);
 /* Tells of messages that were refused, now and then. */
 void handshake_tell_refusals(struct session *session);
 /* The gateway's own state; retained, and the last will says the opposite. */

@@ -118,6 +118,8 @@ void spool_forget_flights(struct spool *spool);
  * those were; -errno: it could not be noted.
  */
 ssize_t spool_unrelease(struct spool *spool) _must_check_;
+/* What is sent with QoS 2 is to be sent again with QoS 1. 0 or -errno: it could not be noted. */
+int spool_lower(struct spool *spool) _must_check_;
 /*
  * A message that the broker will never take, as spool_next() or spool_read() gave it: it is
  * finished and kept aside. Where the disk has no room for it, it is given up.

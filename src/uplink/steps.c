@@ -234,22 +234,44 @@ static size_t count_released(const struct spool *spool)
 	return count;
 }
 
+/* Each goes to the end in its turn, changed or not, so that their order stays. */
+static int note_again(struct spool *spool, void (*change)(struct flight *flight))
+{
+	size_t count = spool->ledger.flight_count;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct flight flight = ledger_flights(&spool->ledger)[0];
+
+		change(&flight);
+		r = spool_sent(spool, &flight);
+	}
+	return r;
+}
+
+static void unrelease(struct flight *flight)
+{
+	if (flight->state == FLIGHT_RELEASED)
+		flight->state = FLIGHT_SENT;
+}
+
 ssize_t spool_unrelease(struct spool *spool)
 {
-	size_t released = count_released(spool), count = spool->ledger.flight_count;
+	size_t released = count_released(spool);
+	int r = released ? note_again(spool, unrelease) : 0;
 
-	/* Each goes to the end in its turn, so that their order stays. */
-	for (size_t i = 0; released && i < count; i++) {
-		struct flight flight = ledger_flights(&spool->ledger)[0];
-		int r;
+	return r < 0 ? r : (ssize_t)released;
+}
 
-		if (flight.state == FLIGHT_RELEASED)
-			flight.state = FLIGHT_SENT;
-		r = spool_sent(spool, &flight);
-		if (r < 0)
-			return r;
-	}
-	return released;
+static void lower(struct flight *flight)
+{
+	if (flight->state == FLIGHT_SENT)
+		flight->qos = 1;
+}
+
+int spool_lower(struct spool *spool)
+{
+	return note_again(spool, lower);
 }
 
 const struct flight *spool_flights(const struct spool *spool, size_t *count)
