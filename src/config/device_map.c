@@ -4,6 +4,7 @@
 
 #include "config/extend.h"
 #include "config/identity.h"
+#include "config/map_examples.h"
 #include "config/meaning.h"
 #include "config/point.h"
 
@@ -14,8 +15,6 @@
 enum {
 	TEXT_MAX_LENGTH = 1024, /* of title and source */
 	LIST_MAX = 16,          /* baud rates, formats */
-	EXAMPLES_MAX = 100,
-	EXAMPLE_MAX_LENGTH = 4096, /* bytes of one */
 	BAUD_LEAST = 110,
 	BAUD_MOST = 4000000,
 	DEFAULT_BATCH = 60,
@@ -26,7 +25,6 @@ struct reading_map {
 	struct device_map *map;
 	const char *const *driver_names;
 	struct point_defaults defaults;
-	struct example *example; /* the one that is read */
 };
 
 bool name_is_valid(const char *name)
@@ -167,16 +165,7 @@ void device_map_free(struct device_map *map)
 {
 	if (!map || atomic_fetch_sub(&map->users, 1) > 1)
 		return;
-	for (size_t i = 0; i < map->example_count; i++) {
-		struct example *example = &map->examples[i];
-
-		for (size_t j = 0; j < example->value_count; j++)
-			free(example->values[j].text);
-		free(example->values);
-		free(example->send);
-		free(example->receive);
-	}
-	free(map->examples);
+	map_examples_free(map);
 	for (size_t i = 0; map->locators && i < map->point_count; i++)
 		locator_free(&map->locators[i]);
 	free(map->locators);
@@ -328,7 +317,7 @@ static void read_batch(struct schema *schema, const struct yaml_node *node, void
 	schema_map(schema, node, "batch", keys, &((struct reading_map *)data)->map->batch);
 }
 
-/* --- its points --- */
+/* --- its points and examples --- */
 
 static void read_base(struct schema *schema, const struct yaml_node *node, void *data)
 {
@@ -380,133 +369,9 @@ static void read_points(struct schema *schema, const struct yaml_node *node, voi
 	}
 }
 
-/* --- its examples --- */
-
-/*
- * Bytes in hexadecimal; where the device speaks text, that text, which people can read. Only
- * as much memory is kept as there is.
- */
-static void read_bytes(struct schema *schema, const struct yaml_node *node,
-		       const struct device_map *map, uint8_t **bytes, size_t *length)
-{
-	uint8_t buffer[EXAMPLE_MAX_LENGTH];
-	bool hex = map->kind == DRIVER_MODBUS || map->kind == DRIVER_FRAME;
-	bool right = hex ? schema_hex(schema, node, buffer, sizeof(buffer), length)
-			 : schema_octets(schema, node, buffer, sizeof(buffer), length);
-
-	if (!right)
-		return;
-	free(*bytes);
-	*bytes = malloc(*length);
-	if (*bytes)
-		memcpy(*bytes, buffer, *length);
-	else
-		schema->error = -ENOMEM;
-}
-
-static void read_send(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	struct reading_map *reading = data;
-	struct example *example = reading->example;
-
-	read_bytes(schema, node, reading->map, &example->send, &example->send_length);
-}
-
-static void read_receive(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	struct reading_map *reading = data;
-	struct example *example = reading->example;
-
-	read_bytes(schema, node, reading->map, &example->receive, &example->receive_length);
-}
-
-static void unknown_point(struct schema *schema, const struct yaml_node *name,
-			  const struct device_map *map)
-{
-	const char *meant = device_map_suggest(map, name->text);
-
-	schema_fault(schema, name, "the map has no point '%.64s'%s%s%s", name->text,
-		     meant ? ": did you mean '" : "", meant ? meant : "", meant ? "'?" : "");
-}
-
-static void read_value(struct schema *schema, const struct yaml_node *name,
-		       const struct yaml_node *node, struct reading_map *reading)
-{
-	struct example *example = reading->example;
-	struct example_value *value = &example->values[example->value_count];
-	ssize_t point = device_map_find(reading->map, name->text);
-
-	if (point < 0) {
-		unknown_point(schema, name, reading->map);
-		return;
-	}
-	if (!schema_text(schema, node, STRING_MAX_LENGTH, &value->text))
-		return;
-	value->point = point;
-	value->line = node->line;
-	value->column = node->column;
-	example->value_count++;
-}
-
-static void read_values(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	struct reading_map *reading = data;
-
-	if (node->kind != YAML_MAP || !node->count || node->count > MAP_MAX_POINTS) {
-		schema_fault(schema, node,
-			     "points are what the bytes mean, such as {voltage: 230.2}");
-		return;
-	}
-	if (reading->example->values)
-		return; /* an example of both kinds: that is told as its fault */
-	reading->example->values = calloc(node->count, sizeof(*reading->example->values));
-	if (!reading->example->values) {
-		schema->error = -ENOMEM;
-		return;
-	}
-	for (size_t i = 0; i < node->count; i++)
-		read_value(schema, node->keys[i], node->items[i], reading);
-}
-
-static void read_written(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	((struct reading_map *)data)->example->writes = true;
-	read_values(schema, node, data);
-}
-
-static void read_example(struct schema *schema, const struct yaml_node *node, void *data)
-{
-	static const struct schema_key keys[] = {
-		KEY("send", read_send),
-		KEY("receive", read_receive),
-		KEY("points", read_values),
-		KEY("write", read_written),
-		LAST_KEY,
-	};
-	struct reading_map *reading = data;
-	struct device_map *map = reading->map;
-	bool reads = yaml_get(node, "points"), writes = yaml_get(node, "write");
-
-	reading->example = &map->examples[map->example_count++];
-	reading->example->line = node->line;
-	reading->example->column = node->column;
-	schema_map(schema, node, "an example", keys, reading);
-	if (node->kind == YAML_MAP && reads == writes)
-		schema_fault(schema, node, "an example needs `points:` that are read, or "
-					   "`write:`, one of them");
-	if (node->kind == YAML_MAP && !yaml_get(node, writes ? "send" : "receive"))
-		schema_fault(schema, node, "an example needs `%s:`", writes ? "send" : "receive");
-}
-
 static void read_examples(struct schema *schema, const struct yaml_node *node, void *data)
 {
-	struct device_map *map = ((struct reading_map *)data)->map;
-
-	map->examples = calloc(EXAMPLES_MAX, sizeof(*map->examples));
-	if (map->examples)
-		schema_each(schema, node, EXAMPLES_MAX, read_example, data);
-	else
-		schema->error = -ENOMEM;
+	map_examples_read(schema, node, ((struct reading_map *)data)->map);
 }
 
 /* --- the whole --- */
