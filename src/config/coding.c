@@ -49,6 +49,48 @@ bool point_is_integer(const struct point *point)
 	       point->type != TYPE_STRING && point->type != TYPE_DEGREES;
 }
 
+bool table_is_bits(enum table table)
+{
+	return table == TABLE_COIL || table == TABLE_DISCRETE;
+}
+
+size_t point_size(const struct point *point)
+{
+	if (table_is_bits(point->table))
+		return 1;
+	/* A register has two bytes; a frame gives each value no more than it needs. */
+	switch (point->locator ? point->type : TYPE_U16) {
+	case TYPE_BOOL:
+	case TYPE_U8:
+	case TYPE_I8:
+		return 1;
+	case TYPE_STRING:
+		return point->length;
+	default:
+		break;
+	}
+	switch (point->type) {
+	case TYPE_U32:
+	case TYPE_I32:
+	case TYPE_F32:
+	case TYPE_BCD32:
+		return 4;
+	case TYPE_U64:
+	case TYPE_I64:
+	case TYPE_F64:
+		return 8;
+	case TYPE_STRING:
+		return (point->length + 1) / 2 * 2;
+	default:
+		return 2;
+	}
+}
+
+unsigned point_span(const struct point *point)
+{
+	return table_is_bits(point->table) ? 1 : point_size(point) / 2;
+}
+
 bool coding_is_written(enum driver_kind kind)
 {
 	return kind == DRIVER_TEXT || kind == DRIVER_OBIS || kind == DRIVER_VEDIRECT;

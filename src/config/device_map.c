@@ -5,7 +5,6 @@
 #include "config/extend.h"
 #include "config/identity.h"
 #include "config/map_examples.h"
-#include "config/meaning.h"
 #include "config/point.h"
 
 #include <ctype.h>
@@ -39,102 +38,6 @@ bool name_is_valid(const char *name)
 	}
 	return length > 0;
 }
-
-bool table_is_bits(enum table table)
-{
-	return table == TABLE_COIL || table == TABLE_DISCRETE;
-}
-
-size_t point_size(const struct point *point)
-{
-	if (table_is_bits(point->table))
-		return 1;
-	/* A register has two bytes; a frame gives each value no more than it needs. */
-	switch (point->locator ? point->type : TYPE_U16) {
-	case TYPE_BOOL:
-	case TYPE_U8:
-	case TYPE_I8:
-		return 1;
-	case TYPE_STRING:
-		return point->length;
-	default:
-		break;
-	}
-	switch (point->type) {
-	case TYPE_U32:
-	case TYPE_I32:
-	case TYPE_F32:
-	case TYPE_BCD32:
-		return 4;
-	case TYPE_U64:
-	case TYPE_I64:
-	case TYPE_F64:
-		return 8;
-	case TYPE_STRING:
-		return (point->length + 1) / 2 * 2;
-	default:
-		return 2;
-	}
-}
-
-unsigned point_span(const struct point *point)
-{
-	return table_is_bits(point->table) ? 1 : point_size(point) / 2;
-}
-
-bool point_is_read(const struct point *point)
-{
-	return !point->locator || point->locator->how != LOCATE_NOWHERE;
-}
-
-static void point_clear(struct point *point)
-{
-	free(point->name);
-	free(point->unit);
-	free(point->class);
-	point_values_free(point);
-}
-
-static int point_copy(const struct point *from, struct point *to)
-{
-	*to = *from;
-	to->name = from->name ? strdup(from->name) : NULL;
-	to->unit = from->unit ? strdup(from->unit) : NULL;
-	to->class = from->class ? strdup(from->class) : NULL;
-	to->values = from->values ? calloc(from->value_count, sizeof(*to->values)) : NULL;
-	to->value_count = to->values ? from->value_count : 0;
-	if (!to->name != !from->name || !to->unit != !from->unit ||
-	    !to->class != !from->class || !to->values != !from->values)
-		return -ENOMEM;
-	for (size_t i = 0; i < to->value_count; i++) {
-		to->values[i].value = from->values[i].value;
-		to->values[i].name = strdup(from->values[i].name);
-		if (!to->values[i].name)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-struct point *points_copy(const struct point *points, size_t count)
-{
-	struct point *copy = calloc(count, sizeof(*copy));
-
-	for (size_t i = 0; copy && i < count; i++) {
-		if (point_copy(&points[i], &copy[i]) < 0) {
-			points_free(copy, count);
-			return NULL;
-		}
-	}
-	return copy;
-}
-
-void points_free(struct point *points, size_t count)
-{
-	for (size_t i = 0; points && i < count; i++)
-		point_clear(&points[i]);
-	free(points);
-}
-
 
 ssize_t device_map_find(const struct device_map *map, const char *name)
 {

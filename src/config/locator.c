@@ -25,6 +25,11 @@ void locator_free(struct locator *locator)
 	phrase_free(locator->phrase);
 }
 
+bool point_is_read(const struct point *point)
+{
+	return !point->locator || point->locator->how != LOCATE_NOWHERE;
+}
+
 /* --- text --- */
 
 static void read_match(struct schema *schema, const struct yaml_node *node, void *data)
