@@ -233,3 +233,19 @@ uint8_t sim_device_write(struct sim_device *device, const struct request *reques
 	}
 	return 0;
 }
+
+void sim_saying_tell(const struct saying *saying, sim_written_sink *sink, void *data)
+{
+	for (size_t i = 0; sink && saying->written && i < saying->written->value_count; i++) {
+		const struct example_value *value = &saying->written->values[i];
+		struct sim_written written = {
+			.map = saying->device->map,
+			.address = saying->device->address,
+			.point = &saying->device->map->points[value->point],
+			.value.kind = VALUE_TEXT,
+		};
+
+		snprintf(written.value.text, sizeof(written.value.text), "%s", value->text);
+		sink(data, &written);
+	}
+}

@@ -24,3 +24,6 @@ typedef void sim_written_sink(void *data, const struct sim_written *written);
 uint8_t sim_device_write(struct sim_device *device, const struct request *request,
 			 const uint8_t *bytes, double seconds, sim_written_sink *sink,
 			 void *data);
+
+/* Tells each point that was written by the command that this answers, if it answers one. */
+void sim_saying_tell(const struct saying *saying, sim_written_sink *sink, void *data);

@@ -20,6 +20,7 @@
 #include "field/port.h"
 #include "tools/sim_answers.h"
 #include "tools/sim_device.h"
+#include "tools/sim_faults.h"
 #include "tools/terminal.h"
 
 #include <errno.h>
@@ -32,11 +33,6 @@ enum {
 	PIECES_US = 50000, /* how long the rest of a request may take to come */
 };
 
-struct sim_fault {
-	struct fault_plan plan;
-	uint64_t seen; /* requests that it was asked about */
-};
-
 struct simulator {
 	struct terminal terminal;
 	const struct driver *driver;
@@ -44,8 +40,7 @@ struct simulator {
 
 	struct sim_device *devices;
 	size_t device_count;
-	struct sim_fault *faults;
-	size_t fault_count;
+	struct sim_faults faults;
 	bool muted;
 	uint32_t heeded; /* the speed that requests have to come at; 0: any */
 
@@ -88,35 +83,6 @@ static struct sim_device *device_at(const struct simulator *s, uint8_t address)
 	return NULL;
 }
 
-/* The first fault that is due for this request, or NULL. Each counts its requests. */
-static const struct fault_plan *fault_due(struct simulator *s, uint8_t address)
-{
-	const struct fault_plan *due = NULL;
-
-	for (size_t i = 0; i < s->fault_count; i++) {
-		struct sim_fault *fault = &s->faults[i];
-
-		if (fault->plan.address != 0 && fault->plan.address != address)
-			continue;
-		fault->seen++;
-		if (!due &&
-		    (fault->plan.every < 2 || fault->seen % fault->plan.every == 0))
-			due = &fault->plan;
-	}
-	return due;
-}
-
-/* The exception that the fault has for the request, or 0. */
-static uint8_t spoilt_exception(const struct fault_plan *fault, const struct request *request)
-{
-	if (fault && fault->kind == FAULT_EXCEPTION)
-		return (uint8_t)fault->number;
-	if (fault && fault->kind == FAULT_REFUSE && fault->number >= request->first &&
-	    fault->number < request->first + request->count)
-		return EXCEPTION_ADDRESS;
-	return 0;
-}
-
 static double seconds_of(const struct simulator *s)
 {
 	return (double)(clock_monotonic_us() - s->born_us) / 1e6;
@@ -155,7 +121,7 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 		return;
 	}
 	s->stats.requests++;
-	fault = fault_due(s, request->address);
+	fault = sim_faults_due(&s->faults, request->address);
 	if (s->muted || (fault && fault->kind == FAULT_SILENT) ||
 	    s->answers.count + ANSWER_PARTS > ANSWERS_MAX)
 		return;
@@ -167,7 +133,7 @@ static void respond(struct simulator *s, const struct request *request, size_t l
 	answer = answers_add(&s->answers, end_us);
 	answer->start_us += silence_us(s);
 	answer->right = !fault || fault->kind != FAULT_EXCEPTION;
-	exception = spoilt_exception(fault, request);
+	exception = sim_fault_exception(fault, request);
 	if (!exception)
 		exception = known ? carry_out(s, device, request, data) : EXCEPTION_FUNCTION;
 	if (exception)
@@ -229,22 +195,6 @@ static enum serve_status serve_stream(struct simulator *s, size_t *used, struct 
 	return found;
 }
 
-static void tell_written(const struct simulator *s, const struct saying *saying)
-{
-	for (size_t i = 0; s->written && saying->written && i < saying->written->value_count; i++) {
-		const struct example_value *value = &saying->written->values[i];
-		struct sim_written written = {
-			.map = saying->device->map,
-			.address = saying->device->address,
-			.point = &saying->device->map->points[value->point],
-			.value.kind = VALUE_TEXT,
-		};
-
-		snprintf(written.value.text, sizeof(written.value.text), "%s", value->text);
-		s->written(s->written_data, &written);
-	}
-}
-
 static void take_stream(struct simulator *s)
 {
 	while (s->in_length > 0) {
@@ -256,7 +206,7 @@ static void take_stream(struct simulator *s)
 			return;
 		if (status == SERVE_REQUEST) {
 			s->stats.requests++;
-			tell_written(s, &saying);
+			sim_saying_tell(&saying, s->written, s->written_data);
 			if (saying.length)
 				say(s, saying,
 				    later(s->in_begin_us + characters_us(s, used),
@@ -426,7 +376,7 @@ void simulator_free(struct simulator *simulator)
 	for (size_t i = 0; i < simulator->device_count; i++)
 		sim_device_done(&simulator->devices[i]);
 	free(simulator->devices);
-	free(simulator->faults);
+	sim_faults_free(&simulator->faults);
 	free(simulator);
 }
 
@@ -459,19 +409,12 @@ int simulator_add(struct simulator *simulator, const struct device_map *map,
 
 int simulator_add_fault(struct simulator *simulator, const struct fault_plan *fault)
 {
-	struct sim_fault *faults = reallocarray(
-		simulator->faults, simulator->fault_count + 1, sizeof(*faults));
-
-	if (!faults)
-		return -ENOMEM;
-	simulator->faults = faults;
-	faults[simulator->fault_count++] = (struct sim_fault){.plan = *fault};
-	return 0;
+	return sim_faults_add(&simulator->faults, fault);
 }
 
 void simulator_clear_faults(struct simulator *simulator)
 {
-	simulator->fault_count = 0;
+	sim_faults_free(&simulator->faults);
 }
 
 void simulator_heed_speed(struct simulator *simulator)
