@@ -16,8 +16,7 @@
 /* Above it a double does not tell one whole number from the next. */
 #define EXACT_MOST 9007199254740992.0
 
-/* Always -EINVAL. */
-_printf_(2, 3) static int wrong(char error[OUTCOME_ERROR_MAX], const char *format, ...)
+int setting_wrong(char error[OUTCOME_ERROR_MAX], const char *format, ...)
 {
 	va_list list;
 
@@ -31,8 +30,8 @@ static int take_text(const char *text, size_t n, struct setting *setting,
 		     char error[OUTCOME_ERROR_MAX])
 {
 	if (n > STRING_MAX_LENGTH)
-		return wrong(error, "a value has at most %d bytes, not %zu",
-			     STRING_MAX_LENGTH, n);
+		return setting_wrong(error, "a value has at most %d bytes, not %zu",
+				     STRING_MAX_LENGTH, n);
 	memcpy(setting->value, text, n);
 	setting->value[n] = '\0';
 	return 0;
@@ -135,10 +134,8 @@ static int take_expires(const cJSON *node, struct setting *setting,
 		setting->expires_ms = (uint64_t)ms;
 		return 0;
 	}
-	return wrong(
-		error,
-		"expires is a time such as \"2026-11-23T18:52:01Z\", or milliseconds "
-		"since 1970");
+	return setting_wrong(error, "expires is a time such as \"2026-11-23T18:52:01Z\", or "
+				    "milliseconds since 1970");
 }
 
 /* --- the rest of the object --- */
@@ -149,7 +146,7 @@ static int take_id(const cJSON *node, struct setting *setting,
 	size_t n = cJSON_IsString(node) ? strlen(node->valuestring) : 0;
 
 	if (!n || n > SETTING_ID_MAX)
-		return wrong(error, "id is a text of 1 to %d bytes", SETTING_ID_MAX);
+		return setting_wrong(error, "id is a text of 1 to %d bytes", SETTING_ID_MAX);
 	memcpy(setting->id, node->valuestring, n + 1);
 	return 0;
 }
@@ -162,8 +159,8 @@ static int take_number(double number, struct setting *setting,
 	struct text text = {.data = setting->value, .size = sizeof(setting->value)};
 
 	if (!isfinite(number) || fabs(number) > EXACT_MOST)
-		return wrong(error,
-			     "a number above 2^53 is written in quotes, digit for digit");
+		return setting_wrong(error, "a number above 2^53 is written in quotes, digit "
+					    "for digit");
 	number_print(&value, &text);
 	return 0;
 }
@@ -179,7 +176,7 @@ static int take_value(const cJSON *node, struct setting *setting,
 	if (cJSON_IsBool(node))
 		return take_text(cJSON_IsTrue(node) ? "true" : "false",
 				 cJSON_IsTrue(node) ? 4 : 5, setting, error);
-	return wrong(error, "value is a number, a text, true or false");
+	return setting_wrong(error, "value is a number, a text, true or false");
 }
 
 /* What nobody knows is refused: a mistyped `expires` must not be taken for none. */
@@ -200,16 +197,15 @@ static int take_object(const cJSON *object, struct setting *setting,
 		while (key < ARRAY_SIZE(keys) && strcmp(node->string, keys[key].name))
 			key++;
 		if (key == ARRAY_SIZE(keys))
-			return wrong(error,
-				     "there is no '%.32s': id, value and expires can be",
-				     node->string);
+			return setting_wrong(error, "there is no '%.32s': id, value and "
+						    "expires can be", node->string);
 		if (seen[key])
-			return wrong(error, "%s stands twice", keys[key].name);
+			return setting_wrong(error, "%s stands twice", keys[key].name);
 		seen[key] = true;
 		if (keys[key].take(node, setting, error) < 0)
 			return -EINVAL;
 	}
-	return seen[1] ? 0 : wrong(error, "value is missing");
+	return seen[1] ? 0 : setting_wrong(error, "value is missing");
 }
 
 static int take_json(const char *payload, size_t n, struct setting *setting,
@@ -220,7 +216,7 @@ static int take_json(const char *payload, size_t n, struct setting *setting,
 	int r;
 
 	if (!json || end != payload + n)
-		r = wrong(error, "not JSON");
+		r = setting_wrong(error, "not JSON");
 	else if (cJSON_IsObject(json))
 		r = take_object(json, setting, error);
 	else
@@ -245,12 +241,12 @@ int setting_parse(const char *payload, size_t n, struct setting *setting,
 		n--;
 	}
 	if (!n)
-		return wrong(error, "the payload is empty");
+		return setting_wrong(error, "the payload is empty");
 	if (n > SETTING_PAYLOAD_MAX)
-		return wrong(error, "the payload is longer than %d bytes",
-			     SETTING_PAYLOAD_MAX);
+		return setting_wrong(error, "the payload is longer than %d bytes",
+				     SETTING_PAYLOAD_MAX);
 	if (memchr(payload, '\0', n))
-		return wrong(error, "there is a zero byte in the payload");
+		return setting_wrong(error, "there is a zero byte in the payload");
 	if (payload[0] == '{' || payload[0] == '"')
 		return take_json(payload, n, setting, error);
 	return take_text(payload, n, setting, error);

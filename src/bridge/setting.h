@@ -31,3 +31,6 @@ int setting_parse(const char *payload, size_t n, struct setting *setting,
  */
 int setting_check(const struct point *point, const char *text, struct value *value,
 		  char error[OUTCOME_ERROR_MAX]) _must_check_;
+
+/* Says what is wrong, for whoever takes a setting to pieces or checks one. Always -EINVAL. */
+int setting_wrong(char error[OUTCOME_ERROR_MAX], const char *format, ...) _printf_(2, 3);

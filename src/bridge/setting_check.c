@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
 
@@ -20,17 +19,6 @@ enum {
 
 /* A limit is met where only the arithmetic of its scale has missed it. */
 #define HAIR 1e-12
-
-/* Always -EINVAL. */
-_printf_(2, 3) static int wrong(char error[OUTCOME_ERROR_MAX], const char *format, ...)
-{
-	va_list list;
-
-	va_start(list, format);
-	vsnprintf(error, OUTCOME_ERROR_MAX, format, list);
-	va_end(list);
-	return -EINVAL;
-}
 
 /* --- words --- */
 
@@ -79,8 +67,8 @@ static int check_action(const struct point *point, const char *text, struct valu
 
 	if (truth_of(text) != 1 && strcasecmp(text, "press") &&
 	    (!name || strcmp(text, name)))
-		return wrong(error, "%s is an action and takes on, not '%.*s'",
-			     point->name, SHOWN, text);
+		return setting_wrong(error, "%s is an action and takes on, not '%.*s'",
+				     point->name, SHOWN, text);
 	show_truth(point, true, value);
 	return 0;
 }
@@ -91,7 +79,7 @@ static int check_bool(const struct point *point, const char *text, struct value 
 	int truth = truth_of(text);
 
 	if (truth < 0)
-		return wrong(error, "'%.*s' is neither on nor off", SHOWN, text);
+		return setting_wrong(error, "'%.*s' is neither on nor off", SHOWN, text);
 	show_truth(point, truth, value);
 	return 0;
 }
@@ -140,13 +128,14 @@ static int check_string(const struct point *point, const char *text, struct valu
 	size_t most = point->length ? point->length : STRING_MAX_LENGTH, n = strlen(text);
 
 	if (n > most)
-		return wrong(error, "%s takes at most %zu bytes, not %zu", point->name,
-			     most, n);
+		return setting_wrong(error, "%s takes at most %zu bytes, not %zu", point->name,
+				     most, n);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F)
-			return wrong(error, "there is a control character in the value");
+			return setting_wrong(error,
+					     "there is a control character in the value");
 	if (n && text[n - 1] == ' ')
-		return wrong(error, "a blank at the value's end would not be seen");
+		return setting_wrong(error, "a blank at the value's end would not be seen");
 	value->kind = VALUE_TEXT;
 	memcpy(value->text, text, n + 1);
 	return 0;
@@ -228,19 +217,19 @@ static int check_limits(const struct point *point, const char *text, double d,
 	writing_range(point, &least, &most);
 	if (d > most + hair_of(most)) {
 		print_number(most, limit);
-		return wrong(error, "%.*s is more than %s, the most that %s takes", SHOWN,
-			     text, limit, point->name);
+		return setting_wrong(error, "%.*s is more than %s, the most that %s takes",
+				     SHOWN, text, limit, point->name);
 	}
 	if (d < least - hair_of(least)) {
 		print_number(least, limit);
-		return wrong(error, "%.*s is less than %s, the least that %s takes",
-			     SHOWN, text, limit, point->name);
+		return setting_wrong(error, "%.*s is less than %s, the least that %s takes",
+				     SHOWN, text, limit, point->name);
 	}
 	steps = point->has_write_step ? (d - from) / point->write_step : 0;
 	if (fabs(steps - round(steps)) > 1e-6) {
 		print_number(point->write_step, limit);
-		return wrong(error, "%.*s is not a whole number of steps of %s", SHOWN,
-			     text, limit);
+		return setting_wrong(error, "%.*s is not a whole number of steps of %s", SHOWN,
+				     text, limit);
 	}
 	return 0;
 }
@@ -254,15 +243,15 @@ static int check_whole(const struct point *point, const char *text,
 
 	writing_range(point, &least, &most);
 	if (!number->whole && number->d != floor(number->d))
-		return wrong(error, "%.*s is no whole number, and %s takes no others",
-			     SHOWN, text, point->name);
+		return setting_wrong(error, "%.*s is no whole number, and %s takes no others",
+				     SHOWN, text, point->name);
 	/* Beyond 2^63 and 2^64 a double does not see by how much. */
 	if (!number->whole ||
 	    (is_signed(point) &&
 	     number->magnitude > (uint64_t)INT64_MAX + number->negative) ||
 	    (!is_signed(point) && number->negative && number->magnitude))
-		return wrong(error, "%.*s is more than %s can hold", SHOWN, text,
-			     point->name);
+		return setting_wrong(error, "%.*s is more than %s can hold", SHOWN, text,
+				     point->name);
 	if (!is_signed(point)) {
 		value->kind = VALUE_UNSIGNED;
 		value->u = number->magnitude;
@@ -285,8 +274,8 @@ static int round_to_point(const struct point *point, const char *text,
 	/* Of 64 bits a double does not see the end. */
 	if (is_integer(point) &&
 	    (raw >= ldexp(1, is_signed(point) ? 63 : 64) || raw < -ldexp(1, 63)))
-		return wrong(error, "%.*s is more than %s can hold", SHOWN, text,
-			     point->name);
+		return setting_wrong(error, "%.*s is more than %s can hold", SHOWN, text,
+				     point->name);
 	if (is_integer(point)) {
 		value->kind = VALUE_DECIMAL;
 		value->decimals = point->decimals;
@@ -339,15 +328,15 @@ static int check_number(const struct point *point, const char *text, struct valu
 	int r;
 
 	if (!parse_number(text, &number))
-		return wrong(error, "'%.*s' is no number", SHOWN, text);
+		return setting_wrong(error, "'%.*s' is no number", SHOWN, text);
 	r = check_limits(point, text, number.d, error);
 	if (r == 0)
 		r = round_to_point(point, text, &number, value, error);
 	if (r < 0)
 		return r;
 	if (is_none(point, value))
-		return wrong(error, "%.*s is how %s says that it has no value", SHOWN,
-			     text, point->name);
+		return setting_wrong(error, "%.*s is how %s says that it has no value", SHOWN,
+				     text, point->name);
 	if (point->type == TYPE_NUMBER && !is_scaled(point))
 		show_written(&number, value);
 	return 0;
@@ -358,7 +347,7 @@ int setting_check(const struct point *point, const char *text, struct value *val
 {
 	*value = (struct value){.kind = VALUE_NULL};
 	if (!point->writable)
-		return wrong(error, "%s cannot be written", point->name);
+		return setting_wrong(error, "%s cannot be written", point->name);
 	if (writing_is_action(point))
 		return check_action(point, text, value, error);
 	if (point->value_count)
