@@ -40,12 +40,10 @@ static void hear(void *data, const struct incoming *incoming)
 		 incoming->correlation ? (const char *)incoming->correlation : "");
 }
 
-static const struct subscription commands = {
-	.filter = "t/+/+/set", .qos = 1, .handler = hear, .data = &heard,
-};
-static const struct subscription births = {
-	.filter = "home/status", .qos = 0, .handler = hear, .data = &also_heard,
-};
+#define COMMANDS "t/+/+/set"
+#define SUBSCRIBE_COMMANDS { .filter = COMMANDS, .qos = 1, .handler = hear, .data = &heard }
+#define SUBSCRIBE_BIRTHS \
+	{ .filter = "home/status", .qos = 0, .handler = hear, .data = &also_heard }
 
 static void begin(void)
 {
@@ -68,7 +66,8 @@ static bool has_heard(_unused_ struct stage *on, uint64_t times)
 
 /* --- tests --- */
 
-static const struct subscription one[] = { commands, { 0 } }, two[] = { commands, births, { 0 } };
+static const struct subscription one[] = { SUBSCRIBE_COMMANDS, { 0 } };
+static const struct subscription two[] = { SUBSCRIBE_COMMANDS, SUBSCRIBE_BIRTHS, { 0 } };
 
 static void what_was_missed_comes_back(_unused_ void **state)
 {
@@ -124,7 +123,7 @@ static void a_changed_set_goes_by_difference(_unused_ void **state)
 	publish("t/relay/out/set", "on");
 	wait_for(has_heard, 2);
 	assert_int_equal(also_heard.count, 1);
-	session_unsubscribe(session, commands.filter);
+	session_unsubscribe(session, COMMANDS);
 	wait_for(unsubscribed, 2);
 	assert_int_equal(session_subscribe(session, &two[0]), 0);
 	wait_for(subscribed, 3);

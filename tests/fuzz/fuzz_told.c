@@ -25,6 +25,8 @@ static char *print(const struct told *told, size_t *size)
 	return text;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
 	struct told told = { 0 }, again = { 0 };
