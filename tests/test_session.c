@@ -631,6 +631,67 @@ static void *play_no_mqtt_5(void *data)
 	return NULL;
 }
 
+/* CONNACK with Receive Maximum WINDOW. */
+static int accept_window(struct played *played, bool session_present)
+{
+	const uint8_t connack[] = { 0x20, 0x06, session_present, 0x00, 0x03, 0x21, 0x00, WINDOW };
+	int fd = accept(played->listener, NULL, NULL);
+	uint16_t mid;
+
+	if (fd < 0 || next_packet(fd, &mid) != 0x10)
+		return -1;
+	atomic_fetch_add(&played->links, 1);
+	(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
+	return fd;
+}
+
+/* Answers PUBLISH so many times, and ends the link when as many PUBREL have come. */
+static void release(int fd, unsigned many)
+{
+	unsigned taken = 0, released = 0;
+	uint16_t mid;
+	int packet;
+
+	while (released < many && (packet = next_packet(fd, &mid)) > 0) {
+		if (mid && packet >> 4 == 3 && taken++ < many)
+			answer_qos_2(fd, 0x50, mid, 0x00);
+		released += packet >> 4 == 6;
+	}
+	close(fd);
+}
+
+/*
+ * Has a window of messages released, forgets the session, has one of them released once more,
+ * and takes all from then on, never more than WINDOW at a time.
+ */
+static void *play_forgetful_window(void *data)
+{
+	struct played *played = data;
+	int fd, packet;
+	uint16_t mid;
+
+	while (!played->answers)
+		sched_yield();
+	release(accept_window(played, true), WINDOW);
+	release(accept_window(played, false), 0);
+	release(accept_window(played, false), 1);
+	while ((fd = accept_window(played, true)) >= 0) {
+		unsigned open = 0;
+
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			if (mid && packet >> 4 == 3) {
+				played->strays += ++open > WINDOW;
+				answer_qos_2(fd, 0x50, mid, 0x00);
+			} else if (packet >> 4 == 6) {
+				open -= open > 0;
+				answer_qos_2(fd, 0x70, mid, 0x00);
+			}
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -789,6 +850,21 @@ static void a_broker_gets_no_more_than_it_takes(void **state)
 	end_play(thread);
 	assert_int_equal(played.strays, 0);
 	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
+/* What it forgot is more than it takes at a time. */
+static void a_forgetful_broker_gets_no_more_than_it_takes(void **state)
+{
+	pthread_t thread = play(play_forgetful_window, "qos = 2;");
+
+	(void)state;
+	wait_for(are_waiting, 40);
+	played.answers = true;
+	wait_for_log("session resumed", 2);
+	end_play(thread);
+	assert_int_equal(played.strays, 0);
+	assert_int_equal(lines_with("it gets PUBREL first"), 1);
 	assert_int_equal(sums().acked, sums().taken);
 }
 
@@ -957,6 +1033,7 @@ int main(void)
 		SESSION_TEST(what_is_not_wanted_now_survives_a_crash),
 		SESSION_TEST(what_was_released_keeps_its_identifier),
 		SESSION_TEST(a_broker_gets_no_more_than_it_takes),
+		SESSION_TEST(a_forgetful_broker_gets_no_more_than_it_takes),
 		SESSION_TEST(a_broker_that_lowers_qos_2_gets_qos_1),
 		SESSION_TEST(a_broker_without_mqtt_5_is_told),
 		SESSION_TEST(properties_are_told),

@@ -213,9 +213,9 @@ static size_t kept_back(const struct session *session)
 }
 
 /*
- * As many as wait for PUBCOMP: so no more than a window is ever to be published again, and the
- * link after this one has no use for keeping any back. The library takes each PUBCOMP for the
- * end of a message that it had counted.
+ * As many as wait for PUBCOMP: so no more than a window is to be published again, as long as the
+ * broker does not forget what it had, and the link after this one has no use for keeping any
+ * back. The library takes each PUBCOMP for the end of a message that it had counted.
  */
 static void feed_ahead(struct session *session)
 {
@@ -291,6 +291,22 @@ static bool waits_for_pubrec(const struct session *session, uint16_t mid)
 	return false;
 }
 
+/* Those that are over with PUBREL, of which a new client knows nothing. */
+static bool is_to_be_released(const struct flight *flight)
+{
+	return flight->state == FLIGHT_RELEASED || flight->state == FLIGHT_GIVEN_UP;
+}
+
+static size_t count_to_be_released(const struct session *session)
+{
+	size_t count, n = 0;
+	const struct flight *flights = spool_flights(session->spool, &count);
+
+	for (size_t i = 0; i < count; i++)
+		n += is_to_be_released(&flights[i]);
+	return n;
+}
+
 void handshake_answered(void *data, uint16_t mid, unsigned reason)
 {
 	struct session *session = data;
@@ -318,6 +334,23 @@ void handshake_answered(void *data, uint16_t mid, unsigned reason)
 			note_refusal(session, client_reason_words(reason));
 		break;
 	}
+	if (session->only_releases && !count_to_be_released(session))
+		session->lost = CLIENT_LOST;
+}
+
+/*
+ * More is to be published again than the broker takes at a time, where it forgot the session or
+ * takes less than it did. The library keeps the rest back, but lets go of one with each PUBCOMP,
+ * also those of which it knows nothing. So they come on a link of their own, on which nothing
+ * that the library has queued goes out.
+ */
+bool handshake_is_too_much(struct session *session, unsigned most)
+{
+	size_t count, released = count_to_be_released(session);
+
+	spool_flights(session->spool, &count);
+	session->only_releases = released && count - released > most;
+	return session->only_releases;
 }
 
 /*
@@ -353,7 +386,7 @@ void handshake_release(struct session *session)
 
 	session->miscounts = false;
 	for (size_t i = 0; i < count; i++) {
-		if (flights[i].state != FLIGHT_RELEASED && flights[i].state != FLIGHT_GIVEN_UP)
+		if (!is_to_be_released(&flights[i]))
 			continue;
 		session->miscounts = true;
 		if (client_pubrel(session->client, flights[i].mid) < 0)

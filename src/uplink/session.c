@@ -95,6 +95,12 @@ static void on_opened(void *data, bool present, const struct client_limits *limi
 		spool_forget_flights(session->spool);
 	else if (!present && has_forgotten(session))
 		return;
+	if (handshake_is_too_much(session, limits->in_flight)) {
+		snprintf(session->refusal, sizeof(session->refusal),
+			 "more is in doubt than it takes at a time; it gets PUBREL first");
+		handshake_release(session);
+		return;
+	}
 	take_limits(session, limits);
 	handshake_release(session);
 	subscriptions_opened(session, present && !broker->clean_session);
@@ -245,12 +251,13 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 
 void session_write(struct session *session)
 {
+	bool writes = !session->only_releases;
 	uint32_t events = EPOLLIN;
 
 	if (session->link == LINK_OPENING || session->link == LINK_UP) {
-		if (!session->lost && client_wants_write(session->client))
+		if (!session->lost && writes && client_wants_write(session->client))
 			note_end(session, client_write(session->client));
-		if (!session->lost && client_wants_write(session->client))
+		if (!session->lost && writes && client_wants_write(session->client))
 			events |= EPOLLOUT;
 		if (!session->lost && events != session->socket_events) {
 			session->socket_events = events;
@@ -353,6 +360,7 @@ static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 		return r;
 	client_watch_repeats(session->client, session->watches_repeats);
 	session->refusal[0] = '\0';
+	session->only_releases = false;
 	r = handshake_resume(session);
 	/* From here on the helper thread may be told of the library's log. */
 	session->link = LINK_CONNECTING;

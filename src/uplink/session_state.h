@@ -44,6 +44,7 @@ struct session {
 	uint64_t links;    /* that came up so far */
 	bool taken_over;   /* by another client with our id */
 	struct will will;
+	bool only_releases; /* this link: nothing leaves it but PUBREL, and it ends then */
 	int lost;          /* how the link ends (enum client_end), to be dealt with */
 	bool resumed;      /* by the broker, when the link came up */
 	bool greeted;      /* `online` was published on this link */
@@ -81,6 +82,8 @@ struct session {
 int handshake_resume(struct session *session) _must_check_;
 /* On a link that is up: PUBREL for what had PUBREC, and for what is given up. */
 void handshake_release(struct session *session);
+/* Whether the link is good for nothing else, where the broker takes so many at a time. */
+bool handshake_is_too_much(struct session *session, unsigned most);
 /* The broker said so: PUBREC; or the message is over, for this reason. */
 void handshake_released(void *session, uint16_t mid);
 void handshake_answered(void *session, uint16_t mid, unsigned reason);
