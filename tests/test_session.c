@@ -692,6 +692,41 @@ static void *play_forgetful_window(void *data)
 	return NULL;
 }
 
+/*
+ * Takes QoS 2, and from the first message on QoS 1 only: on what is more it ends the link, as
+ * Mosquitto does (0x9B).
+ */
+static void *play_lowered(void *data)
+{
+	static const uint8_t connack[] = { 0x20, 0x05, 0x01, 0x00, 0x02, 0x24, 0x01 },
+			     disconnect[] = { 0xE0, 0x01, 0x9B };
+	struct played *played = data;
+	int fd = accept_link(played), packet;
+	uint16_t mid;
+
+	while ((packet = next_packet(fd, &mid)) > 0 && !mid)
+		;
+	close(fd);
+	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			if (packet >> 4 == 1) {
+				(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
+			} else if (packet >> 4 == 3 && packet & 0x04) {
+				atomic_fetch_add(&played->strays, 1);
+				(void)!send(fd, disconnect, sizeof(disconnect), MSG_NOSIGNAL);
+				break;
+			} else if (packet >> 4 == 3 && mid) {
+				atomic_fetch_add(&played->taken, 1);
+				answer(fd, mid, 0x00);
+			} else if (packet >> 4 == 6) {
+				atomic_fetch_add(&played->again, 1);
+			}
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -868,6 +903,22 @@ static void a_forgetful_broker_gets_no_more_than_it_takes(void **state)
 	assert_int_equal(sums().acked, sums().taken);
 }
 
+/* What is in doubt goes out with the quality that there still is. */
+static void a_quality_that_is_not_taken_any_more_is_lowered(void **state)
+{
+	pthread_t thread = play(play_lowered, "qos = 2;");
+
+	(void)state;
+	wait_for_log("session resumed", 1);
+	end_play(thread);
+	assert_int_equal(played.strays, 0);
+	assert_int_equal(lines_with("may arrive twice"), 1);
+	/* The broker is rid of what it held. */
+	assert_true(played.again > 0);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
+}
+
 /* A reading says of itself what it is and how long it is good for. */
 static void properties_are_told(void **state)
 {
@@ -1036,6 +1087,7 @@ int main(void)
 		SESSION_TEST(a_forgetful_broker_gets_no_more_than_it_takes),
 		SESSION_TEST(a_broker_that_lowers_qos_2_gets_qos_1),
 		SESSION_TEST(a_broker_without_mqtt_5_is_told),
+		SESSION_TEST(a_quality_that_is_not_taken_any_more_is_lowered),
 		SESSION_TEST(properties_are_told),
 		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
 		TLS_TEST("tls_with_a_client_certificate", "right",

@@ -339,6 +339,26 @@ void handshake_answered(void *data, uint16_t mid, unsigned reason)
 }
 
 /*
+ * What was sent with a quality that the broker does not take any more can't be sent once more:
+ * the next client publishes it anew, with the one there is. Until PUBREL the broker would count
+ * what it has of it among what it takes at a time. How many those are.
+ */
+size_t handshake_give_up_quality(struct session *session, uint8_t max_qos)
+{
+	size_t count, lowered = 0;
+	const struct flight *flights = spool_flights(session->spool, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (flights[i].state != FLIGHT_SENT || flights[i].qos <= max_qos)
+			continue;
+		if (flights[i].qos == 2)
+			(void)!client_pubrel(session->client, flights[i].mid);
+		lowered += spool_again(session->spool, flights[i].mid);
+	}
+	return lowered;
+}
+
+/*
  * More is to be published again than the broker takes at a time, where it forgot the session or
  * takes less than it did. The library keeps the rest back, but lets go of one with each PUBCOMP,
  * also those of which it knows nothing. So they come on a link of their own, on which nothing

@@ -85,6 +85,20 @@ static bool has_forgotten(struct session *session)
 	return true;
 }
 
+/* Likewise of messages that the broker takes with a lower quality only. */
+static bool takes_less(struct session *session, uint8_t max_qos)
+{
+	size_t count = handshake_give_up_quality(session, max_qos);
+
+	if (count == 0)
+		return false;
+	snprintf(session->refusal, sizeof(session->refusal),
+		 "it takes no more than QoS %u now: %zu messages are sent again and may arrive "
+		 "twice", max_qos, count);
+	session->lost = CLIENT_LOST;
+	return true;
+}
+
 static void on_opened(void *data, bool present, const struct client_limits *limits)
 {
 	const struct broker_conf *broker = &((struct session *)data)->conf->broker;
@@ -93,7 +107,7 @@ static void on_opened(void *data, bool present, const struct client_limits *limi
 
 	if (broker->clean_session)
 		spool_forget_flights(session->spool);
-	else if (!present && has_forgotten(session))
+	else if ((!present && has_forgotten(session)) || takes_less(session, limits->max_qos))
 		return;
 	if (handshake_is_too_much(session, limits->in_flight)) {
 		snprintf(session->refusal, sizeof(session->refusal),

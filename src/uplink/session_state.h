@@ -82,6 +82,8 @@ struct session {
 int handshake_resume(struct session *session) _must_check_;
 /* On a link that is up: PUBREL for what had PUBREC, and for what is given up. */
 void handshake_release(struct session *session);
+/* Messages that need another client, where the broker takes no more than this quality. */
+size_t handshake_give_up_quality(struct session *session, uint8_t max_qos);
 /* Whether the link is good for nothing else, where the broker takes so many at a time. */
 bool handshake_is_too_much(struct session *session, unsigned most);
 /* The broker said so: PUBREC; or the message is over, for this reason. */
