@@ -11,20 +11,26 @@
 #include "mqtt/connect.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
 	MESSAGES = 20,
 	/* `30 04 00 01 t x` with QoS 0, and 2 more for the identifier with QoS 2. */
 	PUBLISH_BYTES = 6,
 	ACK_BYTES = 4,
+	/* That TLS puts around what is sent, at least. */
+	RECORD_BYTES = 5 + 16,
 	/* More than the library's wake-up pipe holds. */
 	MANY = 1000,
 	PATIENCE_MS = 60 * 1000,
@@ -32,6 +38,7 @@ enum {
 
 static struct client *client;
 static int listener, broker, done; /* the last one tells of a connection */
+static SSL *tls; /* the broker's; NULL: without */
 static bool is_open, was_present;
 static struct client_limits limits;
 /* What was told, in the order in which it was: the events' letters and packet identifiers. */
@@ -104,16 +111,29 @@ static void receive(size_t bytes)
 	uint8_t sink[4096];
 
 	while (bytes > 0) {
-		ssize_t n = recv(broker, sink, bytes < sizeof(sink) ? bytes : sizeof(sink), 0);
+		size_t most = bytes < sizeof(sink) ? bytes : sizeof(sink);
+		ssize_t n = tls ? SSL_read(tls, sink, most) : recv(broker, sink, most, 0);
 
 		assert_true(n > 0);
 		bytes -= n;
 	}
 }
 
+static void receive_connect(void)
+{
+	uint8_t head[2];
+
+	for (size_t i = 0; i < sizeof(head); i++)
+		assert_int_equal(tls ? SSL_read(tls, &head[i], 1) : recv(broker, &head[i], 1, 0),
+				 1);
+	receive(head[1]);
+}
+
 static void say(const uint8_t *bytes, size_t n)
 {
-	assert_int_equal(send(broker, bytes, n, MSG_NOSIGNAL), n);
+	ssize_t sent = tls ? SSL_write(tls, bytes, n) : send(broker, bytes, n, MSG_NOSIGNAL);
+
+	assert_int_equal(sent, n);
 }
 
 static void listen_as_broker(struct broker_conf *conf)
@@ -143,12 +163,54 @@ static void make(struct broker_conf *conf)
 	assert_int_equal(client_new(conf, &will, &events, NULL, &client, trouble), 0);
 }
 
+/* --- TLS, with a key that both know --- */
+
+enum { KEY_SIZE = 16 };
+
+static unsigned give_key(SSL *connection, const char *identity, unsigned char *key, unsigned most)
+{
+	(void)connection, (void)identity, (void)most;
+	memset(key, 0xAB, KEY_SIZE);
+	return KEY_SIZE;
+}
+
+static void make_key(struct tls_conf *conf)
+{
+	char digits[2 * KEY_SIZE];
+	int fd;
+
+	memset(digits, 'A', sizeof(digits));
+	for (size_t i = 1; i < sizeof(digits); i += 2)
+		digits[i] = 'B';
+	conf->psk_identity = strdup("client");
+	conf->psk_file = strdup("/tmp/test-client-XXXXXX");
+	fd = mkstemp(conf->psk_file);
+	assert_int_equal(write(fd, digits, sizeof(digits)), sizeof(digits));
+	close(fd);
+}
+
+static void shake_hands(void)
+{
+	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+
+	SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+	SSL_CTX_set_psk_server_callback(context, give_key);
+	tls = SSL_new(context);
+	SSL_CTX_free(context);
+	SSL_set_fd(tls, broker);
+	fcntl(broker, F_SETFL, O_NONBLOCK);
+	while (SSL_accept(tls) != 1 || !client_wants_write(client)) {
+		usleep(1000);
+		assert_int_equal(client_read(client, false), 0);
+	}
+	fcntl(broker, F_SETFL, 0);
+}
+
 /* Has it connect, and CONNACK come, which must be all there is. */
 static void connect_to_broker(const struct broker_conf *conf, const uint8_t *connack, size_t n)
 {
 	_cleanup_(connecting_freep) struct connecting *connecting = NULL;
 	char trouble[TROUBLE_MAX];
-	uint8_t head[2];
 	eventfd_t count;
 
 	done = eventfd(0, EFD_CLOEXEC);
@@ -158,9 +220,10 @@ static void connect_to_broker(const struct broker_conf *conf, const uint8_t *con
 	assert_int_equal(eventfd_read(done, &count), 0);
 	assert_true(connecting_is_done(connecting));
 	assert_int_equal(connecting_result(connecting, trouble), 0);
+	if (conf->tls.psk_file)
+		shake_hands();
 	assert_int_equal(client_write(client), 0);
-	assert_int_equal(recv(broker, head, sizeof(head), MSG_WAITALL), sizeof(head));
-	receive(head[1]);
+	receive_connect();
 	say(connack, n);
 	wait_readable(client_socket(client), n);
 }
@@ -196,9 +259,23 @@ static int set_up_two(void **state)
 	return set_up_for(2);
 }
 
+static int set_up_two_with_tls(void **state)
+{
+	(void)state;
+	make_key(&conf.tls);
+	return set_up_for(2);
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
+	SSL_free(tls);
+	tls = NULL;
+	if (conf.tls.psk_file)
+		unlink(conf.tls.psk_file);
+	free(conf.tls.psk_file);
+	free(conf.tls.psk_identity);
+	conf.tls = (struct tls_conf){ 0 };
 	client_free(client);
 	client_library_cleanup();
 	close(broker);
@@ -291,14 +368,18 @@ static void a_pubrec_waits_for_what_is_queued(void **state)
 
 	/* The next one is kept back until the first is over. */
 	(void)queue(2);
-	say(came, sizeof(came));
-	wait_readable(client_socket(client), sizeof(came));
+	say(came, ACK_BYTES);
+	say(came + ACK_BYTES, ACK_BYTES);
+	wait_readable(client_socket(client), tls ? 2 * (ACK_BYTES + RECORD_BYTES) : sizeof(came));
 	assert_int_equal(client_read(client, true), 0);
 	assert_int_equal(released, 0);
 	assert_true(client_wants_write(client));
+	/* Where the socket does not tell of it any more, the client does. */
+	assert_int_equal(client_is_behind(client), tls != NULL);
 	/* Unless it is held up anyway. */
 	assert_int_equal(client_read(client, true), 0);
 	assert_int_equal(released, 1);
+	assert_false(client_is_behind(client));
 }
 
 /* A connection on which both sides speak in turn acknowledges nothing by itself. */
@@ -383,6 +464,8 @@ int main(void)
 		CLIENT_TEST(all_that_came_is_read),
 		cmocka_unit_test_setup_teardown(a_pubrec_waits_for_what_is_queued, set_up_two,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_pubrec_waits_for_what_is_queued,
+						set_up_two_with_tls, tear_down),
 		CLIENT_TEST(what_came_is_acknowledged_at_once),
 		cmocka_unit_test_teardown(what_is_said_is_told, tear_down),
 		cmocka_unit_test_teardown(what_is_refused_is_told, tear_down),

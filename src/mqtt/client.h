@@ -118,6 +118,8 @@ int client_socket(const struct client *client);
  * have to. 0, or how the link ends.
  */
 int client_read(struct client *client, bool parts) _must_check_;
+/* Something is left to be read of which the socket does not tell: it is decrypted already. */
+bool client_is_behind(const struct client *client);
 /* Writes what is queued, as far as the socket takes it, in as few segments as it fits in. */
 int client_write(struct client *client) _must_check_;
 bool client_wants_write(const struct client *client);

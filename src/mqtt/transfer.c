@@ -25,15 +25,17 @@ bool client_wants_write(const struct client *client)
 	return mosquitto_want_write(client->library);
 }
 
-/* Decrypted and not read: the socket does not tell of that. */
-static bool has_decrypted(const struct client *client)
+bool client_is_behind(const struct client *client)
 {
 	SSL *tls = mosquitto_ssl_get(client->library);
 
 	return tls && SSL_pending(tls) > 0;
 }
 
-/* First byte of the packet that comes next; 0, which none begins with: nothing has come. */
+/*
+ * First byte of the packet that comes next; 0, which none begins with: nothing has come. A TLS
+ * handshake is left to the library: it would not know that it is over, and send nothing.
+ */
 static uint8_t next_packet(const struct client *client)
 {
 	SSL *tls = mosquitto_ssl_get(client->library);
@@ -41,7 +43,7 @@ static uint8_t next_packet(const struct client *client)
 	ssize_t n;
 
 	if (tls)
-		n = SSL_peek(tls, &byte, 1);
+		n = SSL_is_init_finished(tls) ? SSL_peek(tls, &byte, 1) : 0;
 	else
 		n = recv(client_socket(client), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n == 1 ? byte : 0;
@@ -59,7 +61,7 @@ static int read_all(const struct client *client, bool parts)
 	bool may_part = parts && !client_wants_write(client);
 	uint8_t next = may_part ? next_packet(client) : 0;
 
-	for (unsigned i = 0; i < READS_MOST || has_decrypted(client); i++) {
+	for (unsigned i = 0; i < READS_MOST; i++) {
 		int rc;
 
 		if (next == PUBREC && may_part) {

@@ -258,7 +258,7 @@ static int on_socket(_unused_ sd_event_source *source, _unused_ int fd, uint32_t
 
 	if (events & EPOLLIN)
 		session->silent_ticks = 0;
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) || client_is_behind(session->client))
 		note_end(session, client_read(session->client, session->kept_back > 0));
 	return 0;
 }
@@ -272,6 +272,9 @@ void session_write(struct session *session)
 		if (!session->lost && writes && client_wants_write(session->client))
 			note_end(session, client_write(session->client));
 		if (!session->lost && writes && client_wants_write(session->client))
+			events |= EPOLLOUT;
+		/* What the socket does not tell of is read as soon as it is looked at again. */
+		if (!session->lost && client_is_behind(session->client))
 			events |= EPOLLOUT;
 		if (!session->lost && events != session->socket_events) {
 			session->socket_events = events;
