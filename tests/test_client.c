@@ -442,6 +442,19 @@ static void what_is_said_is_told(void **state)
 	assert_string_equal(told, "a11a12:151r13a7r14a14");
 }
 
+/* Whatever else goes wrong meanwhile. */
+static void the_socket_s_error_is_told(void **state)
+{
+	int end;
+
+	(void)state;
+	assert_int_equal(shutdown(client_socket(client), SHUT_WR), 0);
+	(void)queue(0);
+	end = client_write(client);
+	errno = ENOENT;
+	assert_string_equal(client_end_words(client, end), strerror(EPIPE));
+}
+
 static void what_is_refused_is_told(void **state)
 {
 	static const uint8_t connack[] = { 0x20, 0x03, 0x00, 0x9A, 0x00 };
@@ -467,6 +480,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_pubrec_waits_for_what_is_queued,
 						set_up_two_with_tls, tear_down),
 		CLIENT_TEST(what_came_is_acknowledged_at_once),
+		CLIENT_TEST(the_socket_s_error_is_told),
 		cmocka_unit_test_teardown(what_is_said_is_told, tear_down),
 		cmocka_unit_test_teardown(what_is_refused_is_told, tear_down),
 	};

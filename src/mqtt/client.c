@@ -24,11 +24,11 @@ void client_library_cleanup(void)
 	mosquitto_lib_cleanup();
 }
 
-const char *client_end_words(int end)
+const char *client_end_words(const struct client *client, int end)
 {
 	if (end >= MQTT_RC_UNSPECIFIED)
 		return mosquitto_reason_string(end);
-	return end == MOSQ_ERR_ERRNO ? strerror(errno) : mosquitto_strerror(end);
+	return end == MOSQ_ERR_ERRNO ? strerror(client->error) : mosquitto_strerror(end);
 }
 
 const char *client_reason_words(unsigned reason)

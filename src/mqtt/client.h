@@ -25,7 +25,7 @@ enum client_end {
 	CLIENT_LOST = 7,
 	CLIENT_SILENT = 19,
 };
-const char *client_end_words(int end);
+const char *client_end_words(const struct client *client, int end);
 /* Of a reason code of MQTT 5. */
 const char *client_reason_words(unsigned reason);
 

@@ -9,6 +9,7 @@
 #include "mqtt/log_line.h"
 #include "mqtt/tls_trouble.h"
 
+#include <errno.h>
 #include <mqtt_protocol.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ static void on_disconnect(_unused_ struct mosquitto *library, void *data, int re
 {
 	struct client *client = data;
 
+	client->error = errno;
 	client->events->ended(client->data, reason ? reason : MOSQ_ERR_CONN_LOST);
 }
 

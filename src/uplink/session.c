@@ -241,7 +241,8 @@ static void deal_with_loss(struct session *session)
 			 "were up: does another client use the client_id \"%s\"?",
 			 session->conf->broker.client_id);
 	else
-		snprintf(why, sizeof(why), "link lost: %s", client_end_words(session->lost));
+		snprintf(why, sizeof(why), "link lost: %s",
+			 client_end_words(session->client, session->lost));
 	link_failed(session, why);
 }
 
