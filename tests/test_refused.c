@@ -516,6 +516,25 @@ static void dropped_it_is_told_as_a_loss(_unused_ void **state)
 	assert_sums(5, 0, 5, 0);
 }
 
+/* Who drops it has no use for it, whatever the broker says of it then. */
+static void what_is_given_up_is_not_kept(_unused_ void **state)
+{
+	struct flight flight;
+	size_t count;
+	uint64_t seq;
+
+	assert_int_equal(work_append(spool, BODY, 2, &seq), 0);
+	assert_true(work_send_next(spool, &flight));
+	assert_int_equal(spool_drop(spool, seq, seq), 1);
+	assert_false(spool_refused(spool, flight.mid, NOT_AUTHORIZED));
+	commit();
+	crash();
+	spool_flights(spool, &count);
+	assert_int_equal(count, 0);
+	assert_int_equal(look().count, 0);
+	assert_sums(1, 0, 1, 0);
+}
+
 /* --- bounded --- */
 
 static void the_oldest_are_left_out(_unused_ void **state)
@@ -747,6 +766,7 @@ int main(void)
 		refused_test(retry_never_loses),
 		refused_test(retry_is_cut_anywhere),
 		refused_test(dropped_it_is_told_as_a_loss),
+		refused_test(what_is_given_up_is_not_kept),
 		refused_test(the_oldest_are_left_out),
 		refused_test(the_largest_has_room),
 		refused_test(room_is_used_again),

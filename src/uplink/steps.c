@@ -181,13 +181,22 @@ void spool_set_aside(struct spool *spool, const struct message *message, unsigne
 	note_finished(spool, seq);
 }
 
+/* The broker did not take it: one that is given up is over then. */
+static bool end_given_up(struct spool *spool, const struct flight *flight)
+{
+	if (flight->state != FLIGHT_GIVEN_UP)
+		return false;
+	spool_finished(spool, flight->seq);
+	return true;
+}
+
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason)
 {
 	const struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
 	struct message message;
 	int r;
 
-	if (!flight)
+	if (!flight || end_given_up(spool, flight))
 		return false;
 	r = spool_read(spool, flight, &message);
 	if (r < 0)
@@ -201,12 +210,8 @@ bool spool_again(struct spool *spool, uint16_t mid)
 {
 	struct flight *flight = ledger_flight_by_mid(&spool->ledger, mid);
 
-	if (!flight)
+	if (!flight || end_given_up(spool, flight))
 		return false;
-	if (flight->state == FLIGHT_GIVEN_UP) {
-		spool_finished(spool, flight->seq);
-		return false;
-	}
 	flight->state = FLIGHT_AGAIN;
 	return true;
 }
