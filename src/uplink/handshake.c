@@ -242,6 +242,8 @@ size_t session_unanswered(const struct session *session)
 {
 	size_t count, kept = kept_back(session), queued = 0;
 
+	if (session->link != LINK_UP)
+		return 0;
 	spool_flights(session->spool, &count);
 	if (kept < session->kept_back)
 		queued = session->kept_back - kept;
