@@ -38,8 +38,8 @@ struct will {
 
 /*
  * What the broker allows (MQTT 5.0, 3.2.2.3), or what was asked for where it says nothing.
- * Maximum Packet Size and Server Keep Alive the library keeps to by itself: it refuses what is
- * too large, and pings as it is told.
+ * Maximum Packet Size is the client's own affair: it refuses what is too large. Server Keep
+ * Alive the library keeps to by itself.
  */
 struct client_limits {
 	uint16_t in_flight; /* of messages of QoS 1 and 2, as the library keeps to */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <mqtt_protocol.h>
+#include <string.h>
 
 /* Without memory for them a message goes out with fewer. */
 static mosquitto_property *properties_of(const struct publish *publish)
@@ -26,6 +27,33 @@ static mosquitto_property *properties_of(const struct publish *publish)
 	return properties;
 }
 
+/* As many bytes as say so (MQTT 5.0, 1.5.5). */
+static size_t length_size(size_t length)
+{
+	size_t size = 1;
+
+	while (length >>= 7)
+		size++;
+	return size;
+}
+
+/* Of the packet (MQTT 5.0, 3.3). */
+static size_t size_of(const struct publish *publish)
+{
+	size_t properties = 0, rest = 2 + strlen(publish->topic) + publish->length;
+
+	if (publish->seq)
+		properties += 1 + 2 + strlen("seq") + 2 + strlen(publish->seq);
+	if (publish->content_type)
+		properties += 1 + 2 + strlen(publish->content_type);
+	if (publish->correlation)
+		properties += 1 + 2 + publish->correlation_length;
+	if (publish->expiry_s)
+		properties += 1 + 4;
+	rest += (publish->qos ? 2 : 0) + length_size(properties) + properties;
+	return 1 + length_size(rest) + rest;
+}
+
 /* Without a connection the library says so, and has queued it all the same. */
 static int result_of(int rc)
 {
@@ -45,9 +73,12 @@ static int result_of(int rc)
 
 int client_publish(struct client *client, const struct publish *publish, uint16_t *mid)
 {
-	mosquitto_property *properties = client->mqtt5 ? properties_of(publish) : NULL;
+	mosquitto_property *properties;
 	int number = 0, r;
 
+	if (client->most_bytes && size_of(publish) > client->most_bytes)
+		return -EMSGSIZE;
+	properties = client->mqtt5 ? properties_of(publish) : NULL;
 	if (publish->qos == 2 && !client->watches_pubrec) {
 		client->watches_pubrec = true;
 		events_watch_log(client);
