@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "mqtt/connack.h"
 #include "mqtt/connect.h"
 
 #include <errno.h>
@@ -509,6 +510,37 @@ static void what_is_too_large_is_not_queued(void **state)
 	}
 }
 
+/* Where the broker takes less than it did, the library gets neither CONNACK nor a chance. */
+static void what_became_too_large_ends_the_link(void **state)
+{
+	static const uint8_t connack[] = {
+		/* a user property, Receive Maximum 7, Maximum Packet Size */
+		0x20, 0x12, 0x01, 0x00, 0x0F, 0x26, 0x00, 0x01, 'a', 0x00, 0x01, 'b',
+		0x21, 0x00, 0x07, 0x27, 0x00, 0x00, 0x00, MOST,
+	};
+	static const char payload[MOST];
+	const struct publish publish = {
+		.topic = "t", .payload = payload, .length = MOST, .qos = 1
+	};
+	uint16_t mid;
+
+	(void)state;
+	conf.inflight = 100;
+	conf.mqtt5 = true;
+	make(&conf);
+	assert_int_equal(client_publish(client, &publish, &mid), 0);
+	connect_to_broker(&conf, connack, sizeof(connack));
+	assert_int_equal(client_read(client, false), CLIENT_TOO_LARGE);
+	assert_int_equal(client_limit(client), MOST);
+	assert_false(is_open);
+	assert_int_equal(client_publish(client, &publish, &mid), -EMSGSIZE);
+	/* Cut short, or another packet, it says nothing. */
+	for (size_t n = 0; n < sizeof(connack); n++)
+		assert_int_equal(connack_most_bytes(connack, n), 0);
+	assert_int_equal(connack_most_bytes(connack, sizeof(connack)), MOST);
+	assert_int_equal(connack_most_bytes(connack + 1, sizeof(connack) - 1), 0);
+}
+
 static void what_is_refused_is_told(void **state)
 {
 	static const uint8_t connack[] = { 0x20, 0x03, 0x00, 0x9A, 0x00 };
@@ -537,6 +569,7 @@ int main(void)
 		CLIENT_TEST(the_socket_s_error_is_told),
 		cmocka_unit_test_teardown(what_is_said_is_told, tear_down),
 		cmocka_unit_test_teardown(what_is_too_large_is_not_queued, tear_down),
+		cmocka_unit_test_teardown(what_became_too_large_ends_the_link, tear_down),
 		cmocka_unit_test_teardown(what_is_refused_is_told, tear_down),
 	};
 

@@ -727,6 +727,33 @@ static void *play_lowered(void *data)
 	return NULL;
 }
 
+/* Takes messages of any size, and from the first one on no more than 100 bytes. */
+static void *play_smaller(void *data)
+{
+	static const uint8_t connack[] = {
+		0x20, 0x08, 0x01, 0x00, 0x05, 0x27, 0x00, 0x00, 0x00, 100,
+	};
+	struct played *played = data;
+	int fd = accept_link(played), packet;
+	uint16_t mid;
+
+	while ((packet = next_packet(fd, &mid)) > 0 && !mid)
+		;
+	close(fd);
+	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			if (packet >> 4 == 1)
+				(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
+			if (packet >> 4 == 3 && mid) {
+				atomic_fetch_add(&played->taken, 1);
+				answer(fd, mid, 0x00);
+			}
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -919,6 +946,19 @@ static void a_quality_that_is_not_taken_any_more_is_lowered(void **state)
 	assert_int_equal(sums().acked, sums().taken);
 }
 
+/* Also what was sent before, when it was not too large yet. */
+static void what_became_too_large_is_set_aside(void **state)
+{
+	pthread_t thread = play(play_smaller, "qos = 1;");
+
+	(void)state;
+	wait_for_log("session resumed", 1);
+	end_play(thread);
+	assert_true(sums().refused > 0);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked + sums().refused, sums().taken);
+}
+
 /* A reading says of itself what it is and how long it is good for. */
 static void properties_are_told(void **state)
 {
@@ -1088,6 +1128,7 @@ int main(void)
 		SESSION_TEST(a_broker_that_lowers_qos_2_gets_qos_1),
 		SESSION_TEST(a_broker_without_mqtt_5_is_told),
 		SESSION_TEST(a_quality_that_is_not_taken_any_more_is_lowered),
+		SESSION_TEST(what_became_too_large_is_set_aside),
 		SESSION_TEST(properties_are_told),
 		TLS_TEST("tls_with_a_ca", "right", "", CA, NULL),
 		TLS_TEST("tls_with_a_client_certificate", "right",

@@ -105,6 +105,16 @@ void client_free(struct client *client)
 	free(client);
 }
 
+uint32_t client_limit(const struct client *client)
+{
+	return client->most_bytes;
+}
+
+void client_set_limit(struct client *client, uint32_t most_bytes)
+{
+	client->most_bytes = most_bytes;
+}
+
 const char *client_trouble(const struct client *client)
 {
 	return client->trouble;

@@ -24,6 +24,7 @@ enum client_end {
 	CLIENT_REFUSED = 5,
 	CLIENT_LOST = 7,
 	CLIENT_SILENT = 19,
+	CLIENT_TOO_LARGE = 0x95, /* what was queued before CONNACK, see client_limit() */
 };
 const char *client_end_words(const struct client *client, int end);
 /* Of a reason code of MQTT 5. */
@@ -104,6 +105,13 @@ int client_new(const struct broker_conf *broker, const struct will *will,
 /* Its connection is gone without a word. Takes NULL. */
 void client_free(struct client *client);
 DEFINE_CLEANUP(struct client *, client_free)
+
+/*
+ * Bytes that a packet may have, as the broker said; 0: it did not. A client that is told so
+ * before it connects refuses what is larger.
+ */
+uint32_t client_limit(const struct client *client);
+void client_set_limit(struct client *client, uint32_t most_bytes);
 
 /* Why it has no link, as far as the library told of TLS; "" where it did not. */
 const char *client_trouble(const struct client *client);

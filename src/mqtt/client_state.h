@@ -13,6 +13,7 @@ struct client {
 	char *id, *host;
 	struct client_limits limits; /* that were asked for */
 	uint32_t most_bytes; /* of a packet, as the broker says; 0: it does not */
+	size_t queued_bytes; /* of the largest that was queued before it could say so */
 	bool mqtt5;
 	bool is_open;        /* CONNACK said yes */
 	bool watches_pubrec; /* in the log: a QoS 2 message was published */

@@ -46,6 +46,7 @@ static void on_connect(_unused_ struct mosquitto *library, void *data, int reaso
 	client->is_open = true;
 	events_watch_log(client);
 	read_limits(properties, &limits);
+	client->most_bytes = 0;
 	/* The library is off by some bytes here, and may abort() where it finds out too late. */
 	mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE,
 				      &client->most_bytes, false);

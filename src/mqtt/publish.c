@@ -74,10 +74,13 @@ static int result_of(int rc)
 int client_publish(struct client *client, const struct publish *publish, uint16_t *mid)
 {
 	mosquitto_property *properties;
+	size_t size = size_of(publish);
 	int number = 0, r;
 
-	if (client->most_bytes && size_of(publish) > client->most_bytes)
+	if (client->most_bytes && size > client->most_bytes)
 		return -EMSGSIZE;
+	if (!client->is_open && size > client->queued_bytes)
+		client->queued_bytes = size;
 	properties = client->mqtt5 ? properties_of(publish) : NULL;
 	if (publish->qos == 2 && !client->watches_pubrec) {
 		client->watches_pubrec = true;

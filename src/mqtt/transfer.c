@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* transfer.c - the bytes of a link: all that came is read, what goes out leaves together. */
 #include "mqtt/client_state.h"
+#include "mqtt/connack.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,20 +34,45 @@ bool client_is_behind(const struct client *client)
 }
 
 /*
- * First byte of the packet that comes next; 0, which none begins with: nothing has come. A TLS
- * handshake is left to the library: it would not know that it is over, and send nothing.
+ * What has come, without taking it. A TLS handshake is left to the library: it would not know
+ * that it is over, and send nothing.
  */
-static uint8_t next_packet(const struct client *client)
+static size_t peek(const struct client *client, uint8_t *bytes, size_t most)
 {
 	SSL *tls = mosquitto_ssl_get(client->library);
-	uint8_t byte;
 	ssize_t n;
 
 	if (tls)
-		n = SSL_is_init_finished(tls) ? SSL_peek(tls, &byte, 1) : 0;
+		n = SSL_is_init_finished(tls) ? SSL_peek(tls, bytes, most) : 0;
 	else
-		n = recv(client_socket(client), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n == 1 ? byte : 0;
+		n = recv(client_socket(client), bytes, most, MSG_PEEK | MSG_DONTWAIT);
+	return n > 0 ? n : 0;
+}
+
+/* First byte of the packet that comes next; 0, which none begins with: nothing has come. */
+static uint8_t next_packet(const struct client *client)
+{
+	uint8_t byte;
+
+	return peek(client, &byte, 1) ? byte : 0;
+}
+
+/*
+ * Once CONNACK is read, the library publishes what was queued before, and ends the process where
+ * the broker has just said that this is too large.
+ */
+static bool is_too_large(struct client *client)
+{
+	uint8_t bytes[CONNACK_MOST];
+	uint32_t most;
+
+	if (client->is_open || !client->queued_bytes || !client->mqtt5)
+		return false;
+	most = connack_most_bytes(bytes, peek(client, bytes, sizeof(bytes)));
+	if (!most || client->queued_bytes <= most)
+		return false;
+	client->most_bytes = most;
+	return true;
 }
 
 /*
@@ -92,8 +118,11 @@ static void set_tcp(const struct client *client, int option, int value)
  */
 int client_read(struct client *client, bool parts)
 {
-	int rc = read_all(client, parts);
+	int rc;
 
+	if (is_too_large(client))
+		return CLIENT_TOO_LARGE;
+	rc = read_all(client, parts);
 	events_settle(client);
 	if (rc == MOSQ_ERR_SUCCESS)
 		set_tcp(client, TCP_QUICKACK, 1);

@@ -432,6 +432,11 @@ static int resume_flight(struct session *session, const struct flight *flight)
 		return 0;
 	}
 	r = publish(session, &message, flight->qos, &mid);
+	if (r == -EMSGSIZE) {
+		client_burn(session->client, 1);
+		set_aside(session, &message, r);
+		return 0;
+	}
 	assert(r < 0 || mid == flight->mid);
 	return r;
 }

@@ -200,6 +200,8 @@ static void link_failed(struct session *session, const char *why)
 		log_warning("broker %s:%u: %s; readings are kept, trying again", broker->host,
 			    broker->port, why);
 	}
+	if (session->client)
+		session->most_bytes = client_limit(session->client);
 	drop_client(session);
 	if (session->link == LINK_UP)
 		session->changed_us = clock_monotonic_us();
@@ -377,6 +379,7 @@ static int begin_attempt(struct session *session, char why[TROUBLE_MAX])
 	if (r < 0)
 		return r;
 	client_watch_repeats(session->client, session->watches_repeats);
+	client_set_limit(session->client, session->most_bytes);
 	session->refusal[0] = '\0';
 	session->only_releases = false;
 	r = handshake_resume(session);
@@ -398,6 +401,7 @@ static void expect_all(struct session *session)
 	session->will = (struct will){ .topic = session->status_topic, .qos = 1, .retain = true };
 	session->retains = true;
 	session->lowers = false;
+	session->most_bytes = 0;
 }
 
 bool session_change(struct session *session, const struct conf *conf, bool anew)

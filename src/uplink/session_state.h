@@ -54,6 +54,7 @@ struct session {
 	unsigned window;   /* most messages in flight on this link */
 	bool keeps_window; /* the library, which knows it too, keeps back what is beyond */
 	size_t kept_back;  /* so many were, at the end of the last turn */
+	uint32_t most_bytes; /* of a packet, as the broker said; 0: it did not */
 	bool miscounts;    /* the library: PUBREL was resumed, of which it knows nothing */
 	uint16_t keepalive_s;
 	uint8_t max_qos;
