@@ -100,7 +100,6 @@ static void limits_are_kept_to(void **state)
 	assert_int_equal(lines_with("retains no messages"), 1);
 }
 
-/* A message that is too large is set aside, the others go out. */
 static bool acked_many(struct stage *on, uint64_t count)
 {
 	struct spool_sums found;
@@ -117,6 +116,7 @@ static bool are_refused(struct stage *on, uint64_t count)
 	return stage_look_at_spool(on, &found, &next) == 0 && found.refused >= count;
 }
 
+/* A message that is too large is set aside, the others go out. */
 static void what_is_too_large_is_set_aside(void **state)
 {
 	struct stage_count count;

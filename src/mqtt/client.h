@@ -131,6 +131,11 @@ bool client_is_behind(const struct client *client);
 /* Writes what is queued, as far as the socket takes it, in as few segments as it fits in. */
 int client_write(struct client *client) _must_check_;
 bool client_wants_write(const struct client *client);
+/*
+ * Sends PUBREL at once, for a message that the library knows nothing of. Nothing may be queued.
+ * 0 or -EIO.
+ */
+int client_pubrel(struct client *client, uint16_t mid) _must_check_;
 /* Once a second: keeps the link alive. */
 int client_tick(struct client *client) _must_check_;
 /* Says good-bye, so that the broker does not publish the last will. */
@@ -163,11 +168,6 @@ int client_publish(struct client *client, const struct publish *publish, uint16_
 uint16_t client_last_mid(const struct client *client);
 /* Uses up identifiers, where there is no connection yet. */
 void client_burn(struct client *client, uint16_t count);
-/*
- * Sends PUBREL at once, for a message that the library knows nothing of. Nothing may be queued.
- * 0 or -EIO.
- */
-int client_pubrel(struct client *client, uint16_t mid) _must_check_;
 
 /* Asks for it; *mid is that of the answer. 0 or how the link ends. */
 int client_subscribe(struct client *client, const char *filter, uint8_t qos, uint16_t *mid)

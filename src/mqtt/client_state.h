@@ -21,7 +21,7 @@ struct client {
 	uint16_t last_mid; /* where the library's counter stands */
 	uint16_t pubrec;   /* PUBREC came for it, and may still turn out to say no; 0: none */
 	uint16_t pubcomp;  /* its PUBCOMP was in the log, and was told of; 0: none */
-	uint16_t puback;  /* its PUBACK was in the log, and no more was said of it; 0: none */
+	uint16_t puback;   /* its PUBACK was in the log, and no more was said of it; 0: none */
 	enum repeated repeated; /* of the message that comes next */
 	int error; /* errno when the link ended */
 	char trouble[TROUBLE_MAX];

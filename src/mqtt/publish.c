@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* publish.c - what a client sends: messages, PUBREL, and what it subscribes to. */
+/* publish.c - what a client sends: messages, and what it subscribes to. */
 #include "mqtt/client_state.h"
 
 #include <errno.h>
