@@ -754,6 +754,40 @@ static void *play_smaller(void *data)
 	return NULL;
 }
 
+/*
+ * Takes messages and answers no PUBREL. Then it is another broker, which has a session of that
+ * name too, and takes all; a PUBREL for what it never got is a stray.
+ */
+static void *play_two_brokers(void *data)
+{
+	struct played *played = data;
+	bool held[UINT16_MAX + 1] = { false };
+	uint16_t mid;
+	int fd = accept_link(played), packet;
+
+	while ((packet = next_packet(fd, &mid)) > 0) {
+		if (mid && packet >> 4 == 3)
+			answer_qos_2(fd, 0x50, mid, 0x00);
+		played->again += packet >> 4 == 6;
+	}
+	close(fd);
+	played->session_present = true;
+	while ((fd = accept_link(played)) >= 0) {
+		while ((packet = next_packet(fd, &mid)) > 0) {
+			if (mid && packet >> 4 == 3) {
+				held[mid] = true;
+				answer_qos_2(fd, 0x50, mid, 0x00);
+			} else if (packet >> 4 == 6) {
+				*(held[mid] ? &played->taken : &played->strays) += 1;
+				held[mid] = false;
+				answer_qos_2(fd, 0x70, mid, 0x00);
+			}
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
 static struct played played;
 
 static pthread_t play(void *(*script)(void *data), const char *publish)
@@ -865,6 +899,30 @@ static void a_broker_that_lowers_qos_2_gets_qos_1(void **state)
 	assert_int_equal(played.strays, 0);
 	assert_int_equal(sums().acked, sums().taken);
 	assert_true(played.taken >= sums().acked);
+}
+
+static bool were_released(_unused_ struct stage *on, uint64_t many)
+{
+	return played.again >= many;
+}
+
+/* What one broker had of a message is not asked of another one, whatever that remembers. */
+static void another_broker_gets_what_is_in_doubt_anew(void **state)
+{
+	const char *publish = "qos = 2;";
+	pthread_t thread = play(play_two_brokers, publish);
+
+	(void)state;
+	wait_for(were_released, 3);
+	stage_end(&stage.gateway, SIGKILL);
+	stage.broker_group = "client_id = \"moved\";";
+	assert_int_equal(stage_configure(&stage, publish, ""), 0);
+	assert_int_equal(stage_start_gateway(&stage), 0);
+	end_play(thread);
+	assert_int_equal(played.strays, 0);
+	assert_int_equal(lines_with("another session than before"), 1);
+	assert_int_equal(sums().acked, played.taken);
+	assert_int_equal(sums().acked, sums().taken);
 }
 
 static void a_broker_without_mqtt_5_is_told(void **state)
@@ -1126,6 +1184,7 @@ int main(void)
 		SESSION_TEST(a_broker_gets_no_more_than_it_takes),
 		SESSION_TEST(a_forgetful_broker_gets_no_more_than_it_takes),
 		SESSION_TEST(a_broker_that_lowers_qos_2_gets_qos_1),
+		SESSION_TEST(another_broker_gets_what_is_in_doubt_anew),
 		SESSION_TEST(a_broker_without_mqtt_5_is_told),
 		SESSION_TEST(a_quality_that_is_not_taken_any_more_is_lowered),
 		SESSION_TEST(what_became_too_large_is_set_aside),

@@ -66,8 +66,9 @@ static void on_refused(void *data, unsigned reason, const char *words)
 }
 
 /*
- * The broker has no session of ours, and there are messages of which it had PUBREL, or was to
- * have it. They are published again, which takes a client that begins with them: true.
+ * The broker has no session of ours, or not the one in which there are messages of which it had
+ * PUBREL, or was to have it. They are published again, which takes a client that begins with
+ * them: true.
  */
 static bool has_forgotten(struct session *session)
 {
@@ -79,8 +80,9 @@ static bool has_forgotten(struct session *session)
 		snprintf(session->refusal, sizeof(session->refusal), "%s", strerror(-count));
 	else
 		snprintf(session->refusal, sizeof(session->refusal),
-			 "it forgot the session: %zd QoS 2 messages are sent again and may "
-			 "arrive twice", count);
+			 "%s: %zd QoS 2 messages are sent again and may arrive twice",
+			 subscriptions_have_moved(session) ? "this is another session than before" :
+							     "it forgot the session", count);
 	session->lost = CLIENT_LOST;
 	return true;
 }
@@ -103,11 +105,13 @@ static void on_opened(void *data, bool present, const struct client_limits *limi
 {
 	const struct broker_conf *broker = &((struct session *)data)->conf->broker;
 	struct session *session = data;
+	/* Another broker may have one of that name all the same. */
+	bool is_ours = present && !subscriptions_have_moved(session);
 	size_t count;
 
 	if (broker->clean_session)
 		spool_forget_flights(session->spool);
-	else if ((!present && has_forgotten(session)) || takes_less(session, limits->max_qos))
+	else if ((!is_ours && has_forgotten(session)) || takes_less(session, limits->max_qos))
 		return;
 	if (handshake_is_too_much(session, limits->in_flight)) {
 		snprintf(session->refusal, sizeof(session->refusal),
@@ -117,7 +121,7 @@ static void on_opened(void *data, bool present, const struct client_limits *limi
 	}
 	take_limits(session, limits);
 	handshake_release(session);
-	subscriptions_opened(session, present && !broker->clean_session);
+	subscriptions_opened(session, is_ours && !broker->clean_session);
 	session->link = LINK_UP;
 	session->links++;
 	session->link_since_us = session->changed_us = clock_monotonic_us();

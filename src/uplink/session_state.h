@@ -21,6 +21,8 @@ struct subscriptions {
 	struct held *held;
 	size_t held_count;
 	uint64_t key;            /* of the session that it is held in */
+	bool is_noted;           /* that what is in flight is of this session, … */
+	bool has_moved;          /* … or of another one */
 	uint16_t mid;            /* of the request that is under way; 0: none */
 	char *asked;             /* its filter */
 };
@@ -102,6 +104,11 @@ void handshake_publish_status(struct session *session, const char *status);
  */
 int subscriptions_load(struct session *session) _must_check_;
 void subscriptions_opening(struct session *session);
+/*
+ * Whether what is in flight was sent in another session: of another broker, or under another
+ * name. The next subscriptions_opened() notes that it is of this one.
+ */
+bool subscriptions_have_moved(const struct session *session);
 void subscriptions_opened(struct session *session, bool present);
 void subscriptions_feed(struct session *session);
 void subscriptions_done(struct session *session);

@@ -14,7 +14,8 @@
  *     UNSUBSCRIBE leaves  that filter is not certain any more; UNSUBACK: it is not held
  *
  * What is wanted and not certain is asked for, one after the other; what is held and not wanted
- * is taken back.
+ * is taken back. The note stands also where nothing is held: it says whose session it is in which
+ * messages are in flight.
  */
 #include "base/log.h"
 #include "uplink/resume.h"
@@ -88,13 +89,13 @@ static void forget_held(struct subscriptions *subscriptions, struct held *held)
 	*held = subscriptions->held[--subscriptions->held_count];
 }
 
-/* Of each filter: QoS, 128 where it is certain 1 · length 2 · filter */
+/* Of each filter: QoS, 128 where it is certain 1 · length 2 · filter; or one byte, 0 */
 enum { ENTRY_HEAD = 3, CERTAIN = 128 };
 
 static void note_held(struct session *session, bool sync)
 {
-	const struct subscriptions *subscriptions = &session->subscriptions;
-	uint8_t bytes[NOTE_MAX_BYTES];
+	struct subscriptions *subscriptions = &session->subscriptions;
+	uint8_t bytes[NOTE_MAX_BYTES] = { 0 };
 	size_t n = 0;
 
 	for (size_t i = 0; i < subscriptions->held_count; i++) {
@@ -110,8 +111,11 @@ static void note_held(struct session *session, bool sync)
 		memcpy(bytes + n + ENTRY_HEAD, held->filter, length);
 		n += ENTRY_HEAD + length;
 	}
-	if (spool_note(session->spool, RECORD_SUBSCRIBED, note_key(session), bytes, n, sync) < 0)
+	if (spool_note(session->spool, RECORD_SUBSCRIBED, note_key(session), bytes, n ? n : 1,
+		       sync) < 0)
 		log_error("spool: no room to note what is subscribed to");
+	else
+		subscriptions->is_noted = true;
 }
 
 static int load_held(struct session *session, const struct note *note)
@@ -135,22 +139,46 @@ static int load_held(struct session *session, const struct note *note)
 
 int subscriptions_load(struct session *session)
 {
-	const uint64_t key = session->subscriptions.key = note_key(session);
+	struct subscriptions *subscriptions = &session->subscriptions;
 	const struct notes *notes = spool_notes(session->spool);
+	bool others = false;
 	int r = 0;
 
-	for (size_t i = notes->count; r == 0 && i > 0; i--) {
-		const struct note *note = &notes->list[i - 1];
+	subscriptions->key = note_key(session);
+	subscriptions->is_noted = false;
+	for (size_t i = 0; r == 0 && i < notes->count; i++) {
+		const struct note *note = &notes->list[i];
 
 		if (note->type != RECORD_SUBSCRIBED)
 			continue;
-		if (note->key == key)
-			r = load_held(session, note);
-		else
-			r = spool_note(session->spool, RECORD_SUBSCRIBED, note->key, NULL, 0,
-				       false);
+		if (note->key != subscriptions->key) {
+			others = true;
+			continue;
+		}
+		r = load_held(session, note);
+		subscriptions->is_noted = true;
 	}
+	subscriptions->has_moved = others && !subscriptions->is_noted;
 	return r;
+}
+
+bool subscriptions_have_moved(const struct session *session)
+{
+	return session->subscriptions.has_moved;
+}
+
+static void forget_others(struct session *session)
+{
+	const struct notes *notes = spool_notes(session->spool);
+
+	for (size_t i = notes->count; i > 0; i--) {
+		const struct note *note = &notes->list[i - 1];
+
+		if (note->type == RECORD_SUBSCRIBED && note->key != session->subscriptions.key)
+			(void)!spool_note(session->spool, RECORD_SUBSCRIBED, note->key, NULL, 0,
+					  false);
+	}
+	session->subscriptions.has_moved = false;
 }
 
 /* --- the link --- */
@@ -190,8 +218,9 @@ void subscriptions_opened(struct session *session, bool present)
 		subscriptions->held[i].certain = subscriptions->held[i].was_certain;
 	while (!present && subscriptions->held_count)
 		forget_held(subscriptions, subscriptions->held);
-	if (any)
-		note_held(session, !present);
+	if (any || !subscriptions->is_noted)
+		note_held(session, any && !present);
+	forget_others(session);
 }
 
 static bool is_due(const struct subscriptions *subscriptions, const struct wanted *wanted)
