@@ -692,6 +692,46 @@ static void numbers_that_a_head_tells_of_are_given_out(_unused_ void **state)
 	leave();
 }
 
+/* The last of three heads, whole by its checksum, tells of numbers far away. */
+static void make_far_head(void)
+{
+	uint8_t bytes[SEGMENT_HEADER_SIZE];
+	struct segment_header header;
+	int fd;
+
+	begin_anew();
+	make_segments();
+	fd = open_file(2);
+	header = header_of(fd);
+	header.first_seq += UINT64_C(1) << 50;
+	segment_header_encode(&header, bytes);
+	assert_int_equal(pwrite(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	close(fd);
+}
+
+/* It is no reason to keep what is before it, or to look for what there is to give up for ever. */
+static void a_head_that_is_far_off_stops_nothing(_unused_ void **state)
+{
+	/* A spool that never comes back is to be a failure. */
+	alarm(120);
+	conf.max_age_us = USEC_PER_SEC;
+	make_far_head();
+	fake_clock()->boottime_us += 10 * USEC_PER_SEC;
+	open_spool();
+	spool_expire(spool);
+	assert_int_equal(spool_sums(spool).waiting, 0);
+	assert_goes_on();
+	leave();
+	conf.max_age_us = 0;
+	make_far_head();
+	open_spool();
+	for (unsigned i = 0; i < 64; i++)
+		append(MESSAGES);
+	assert_goes_on();
+	leave();
+	alarm(0);
+}
+
 /* A file that somebody copied, whole or in part, stands there twice: the whole one counts. */
 static void a_copy_of_a_segment_is_put_aside(_unused_ void **state)
 {
@@ -748,6 +788,7 @@ int main(void)
 		damage_test(a_newer_version_is_refused_and_not_touched),
 		damage_test(the_version_before_is_read),
 		damage_test(numbers_that_a_head_tells_of_are_given_out),
+		damage_test(a_head_that_is_far_off_stops_nothing),
 		damage_test(a_copy_of_a_segment_is_put_aside),
 		damage_test(a_second_process_is_refused),
 		damage_test(a_lost_directory_gives_no_number_again),

@@ -159,7 +159,7 @@ static void step(void)
 		return;
 	}
 	fate_of(flight->seq)->ended = true;
-	if (below(8))
+	if (below(8) || flight->state == FLIGHT_GIVEN_UP)
 		assert_true(spool_acked(spool, flight->mid));
 	else
 		assert_true(spool_refused(spool, flight->mid, 135));

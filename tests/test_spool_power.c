@@ -205,7 +205,7 @@ static void step(void)
 		spool_damaged(spool, flight->seq);
 	} else if (!fate) {
 		assert_true(spool_acked(spool, flight->mid));
-	} else if (how == 0) {
+	} else if (how == 0 && flight->state != FLIGHT_GIVEN_UP) {
 		begin_end(fate, REFUSED, when);
 		fate->is_also_refused = fate->how != REFUSED;
 		assert_true(spool_refused(spool, flight->mid, 135));

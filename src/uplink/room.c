@@ -14,6 +14,16 @@ enum {
 	STEP_SLOTS = 2,
 };
 
+/*
+ * Segments whose messages are all below `seq` become free. Where no message comes behind it, that
+ * is all but the last, whatever number their heads begin with.
+ */
+static void free_below(struct spool *spool, uint64_t seq)
+{
+	slots_free_finished(&spool->journal.slots,
+			    seq < spool->ledger.next_seq ? seq : UINT64_MAX);
+}
+
 /* Gives up the oldest segment, which is not the one that is written. */
 static int drop_oldest_segment(struct spool *spool, enum loss_why why)
 {
@@ -36,7 +46,7 @@ static int drop_oldest_segment(struct spool *spool, enum loss_why why)
 		    spool->path, why == LOSS_AGE ? "too old" : "full",
 		    (unsigned long long)(spool->ledger.given_up[why] - before),
 		    (unsigned long long)loss.from, (unsigned long long)loss.to);
-	slots_free_finished(slots, spool->ledger.oldest_seq);
+	free_below(spool, spool->ledger.oldest_seq);
 	return 0;
 }
 
@@ -52,7 +62,7 @@ static bool has_room_for_messages(const struct spool *spool)
 /* What is finished by nothing but the next checkpoint must not be overwritten before it. */
 static void free_finished(struct spool *spool)
 {
-	slots_free_finished(&spool->journal.slots, spool->recorded_oldest);
+	free_below(spool, spool->recorded_oldest);
 }
 
 static int have_free_slot(struct spool *spool, bool for_messages)

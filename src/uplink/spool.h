@@ -106,7 +106,10 @@ uint16_t spool_last_mid(const struct spool *spool);
 int spool_sent(struct spool *spool, const struct flight *flight) _must_check_;
 bool spool_released(struct spool *spool, uint16_t mid);
 bool spool_acked(struct spool *spool, uint16_t mid);
-/* The broker will never take it, for this reason of MQTT's: it is set aside. */
+/*
+ * The broker will never take it, for this reason of MQTT's: it is set aside. A flight that is
+ * given up is over then, and false.
+ */
 bool spool_refused(struct spool *spool, uint16_t mid, unsigned reason);
 /* The broker does not take it now: it is to be published anew. */
 bool spool_again(struct spool *spool, uint16_t mid);
