@@ -56,20 +56,32 @@ struct played {
 	bool session_present;
 	atomic_uint links, again, taken, strays;
 	atomic_bool answers;
+	bool held[UINT16_MAX + 1]; /* identifiers of which PUBREL is still to come */
 };
+
+/* The next connection on which CONNECT comes, which has this answer; -1: there will be none. */
+static int accept_with(struct played *played, const uint8_t *connack, size_t n)
+{
+	uint16_t mid;
+	int fd;
+
+	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+		if (next_packet(fd, &mid) == 0x10) {
+			atomic_fetch_add(&played->links, 1);
+			(void)!send(fd, connack, n, MSG_NOSIGNAL);
+			return fd;
+		}
+		close(fd);
+	}
+	return -1;
+}
 
 /* CONNACK with no property. */
 static int accept_link(struct played *played)
 {
 	const uint8_t connack[] = { 0x20, 0x03, played->session_present, 0x00, 0x00 };
-	int fd = accept(played->listener, NULL, NULL);
-	uint16_t mid;
 
-	if (fd < 0 || next_packet(fd, &mid) != 0x10)
-		return -1;
-	atomic_fetch_add(&played->links, 1);
-	(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
-	return fd;
+	return accept_with(played, connack, sizeof(connack));
 }
 
 static void answer(int fd, uint16_t mid, uint8_t reason)
@@ -138,7 +150,7 @@ static void answer_qos_2(int fd, uint8_t type, uint16_t mid, uint8_t reason)
 /* Takes each message once, until the link ends; a PUBREL for what it does not hold is a stray. */
 static void take_all(struct played *played, int fd)
 {
-	static bool held[UINT16_MAX + 1];
+	bool *held = played->held;
 	uint16_t mid;
 	int packet;
 
@@ -210,42 +222,48 @@ static void *play_forgetful(void *data)
 	return NULL;
 }
 
-/*
- * Takes no more than WINDOW at a time (Receive Maximum), and nothing before it is told to; then
- * each once, from link to link.
- */
 enum { WINDOW = 3 };
+
+/* CONNACK with Receive Maximum WINDOW. */
+static int accept_window(struct played *played, bool session_present)
+{
+	const uint8_t connack[] = { 0x20, 0x06, session_present, 0x00, 0x03, 0x21, 0x00, WINDOW };
+
+	return accept_with(played, connack, sizeof(connack));
+}
+
+/* Takes each once, from link to link, and nothing before it is told to; more at a time is a stray. */
+static void take_window(struct played *played, int fd)
+{
+	bool *held = played->held;
+	unsigned open = 0;
+	uint16_t mid;
+	int packet;
+
+	while ((packet = next_packet(fd, &mid)) > 0) {
+		while (!played->answers)
+			sched_yield();
+		if (mid && packet >> 4 == 3) {
+			played->strays += ++open > WINDOW;
+			played->taken += !held[mid];
+			held[mid] = true;
+			answer_qos_2(fd, 0x50, mid, 0x00);
+		} else if (packet >> 4 == 6) {
+			held[mid] = false;
+			open -= open > 0;
+			answer_qos_2(fd, 0x70, mid, 0x00);
+		}
+	}
+	close(fd);
+}
 
 static void *play_window(void *data)
 {
-	const uint8_t connack[] = { 0x20, 0x06, 0x01, 0x00, 0x03, 0x21, 0x00, WINDOW };
 	struct played *played = data;
-	bool held[UINT16_MAX + 1] = { false };
-	int fd, packet;
+	int fd;
 
-	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
-		unsigned open = 0;
-		uint16_t mid;
-
-		while ((packet = next_packet(fd, &mid)) > 0) {
-			while (!played->answers)
-				sched_yield();
-			if (packet >> 4 == 1) {
-				atomic_fetch_add(&played->links, 1);
-				(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
-			} else if (mid && packet >> 4 == 3) {
-				played->strays += ++open > WINDOW;
-				played->taken += !held[mid];
-				held[mid] = true;
-				answer_qos_2(fd, 0x50, mid, 0x00);
-			} else if (packet >> 4 == 6) {
-				held[mid] = false;
-				open -= open > 0;
-				answer_qos_2(fd, 0x70, mid, 0x00);
-			}
-		}
-		close(fd);
-	}
+	while ((fd = accept_window(played, true)) >= 0)
+		take_window(played, fd);
 	return NULL;
 }
 
@@ -284,20 +302,6 @@ static void *play_no_mqtt_5(void *data)
 	return NULL;
 }
 
-/* CONNACK with Receive Maximum WINDOW. */
-static int accept_window(struct played *played, bool session_present)
-{
-	const uint8_t connack[] = { 0x20, 0x06, session_present, 0x00, 0x03, 0x21, 0x00, WINDOW };
-	int fd = accept(played->listener, NULL, NULL);
-	uint16_t mid;
-
-	if (fd < 0 || next_packet(fd, &mid) != 0x10)
-		return -1;
-	atomic_fetch_add(&played->links, 1);
-	(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
-	return fd;
-}
-
 /* Answers PUBLISH so many times, and ends the link when as many PUBREL have come. */
 static void release(int fd, unsigned many)
 {
@@ -320,28 +324,15 @@ static void release(int fd, unsigned many)
 static void *play_forgetful_window(void *data)
 {
 	struct played *played = data;
-	int fd, packet;
-	uint16_t mid;
+	int fd;
 
 	while (!played->answers)
 		sched_yield();
 	release(accept_window(played, true), WINDOW);
 	release(accept_window(played, false), 0);
 	release(accept_window(played, false), 1);
-	while ((fd = accept_window(played, true)) >= 0) {
-		unsigned open = 0;
-
-		while ((packet = next_packet(fd, &mid)) > 0) {
-			if (mid && packet >> 4 == 3) {
-				played->strays += ++open > WINDOW;
-				answer_qos_2(fd, 0x50, mid, 0x00);
-			} else if (packet >> 4 == 6) {
-				open -= open > 0;
-				answer_qos_2(fd, 0x70, mid, 0x00);
-			}
-		}
-		close(fd);
-	}
+	while ((fd = accept_window(played, true)) >= 0)
+		take_window(played, fd);
 	return NULL;
 }
 
@@ -360,11 +351,9 @@ static void *play_lowered(void *data)
 	while ((packet = next_packet(fd, &mid)) > 0 && !mid)
 		;
 	close(fd);
-	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+	while ((fd = accept_with(played, connack, sizeof(connack))) >= 0) {
 		while ((packet = next_packet(fd, &mid)) > 0) {
-			if (packet >> 4 == 1) {
-				(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
-			} else if (packet >> 4 == 3 && packet & 0x04) {
+			if (packet >> 4 == 3 && packet & 0x04) {
 				atomic_fetch_add(&played->strays, 1);
 				(void)!send(fd, disconnect, sizeof(disconnect), MSG_NOSIGNAL);
 				break;
@@ -393,10 +382,8 @@ static void *play_smaller(void *data)
 	while ((packet = next_packet(fd, &mid)) > 0 && !mid)
 		;
 	close(fd);
-	while ((fd = accept(played->listener, NULL, NULL)) >= 0) {
+	while ((fd = accept_with(played, connack, sizeof(connack))) >= 0) {
 		while ((packet = next_packet(fd, &mid)) > 0) {
-			if (packet >> 4 == 1)
-				(void)!send(fd, connack, sizeof(connack), MSG_NOSIGNAL);
 			if (packet >> 4 == 3 && mid) {
 				atomic_fetch_add(&played->taken, 1);
 				answer(fd, mid, 0x00);

@@ -66,21 +66,15 @@ int client_new(const struct broker_conf *broker, const struct will *will,
 		*client = (struct client){
 			.library = mosquitto_new(broker->client_id, broker->clean_session,
 						 client),
-			.events = events,
-			.data = data,
-			.id = strdup(broker->client_id),
-			.host = strdup(broker->host),
+			.events = events, .data = data,
+			.id = strdup(broker->client_id), .host = strdup(broker->host),
 			.mqtt5 = broker->mqtt5,
-			.limits =
-				{
-					.in_flight = broker->inflight,
-					.keepalive_s =
-						broker->keepalive_us / USEC_PER_SEC,
-					.max_qos = 2,
-					.retains = true,
-					.session_expiry_s =
-						broker->session_expiry_us / USEC_PER_SEC,
-				},
+			.limits = {
+				.in_flight = broker->inflight,
+				.keepalive_s = broker->keepalive_us / USEC_PER_SEC,
+				.max_qos = 2, .retains = true,
+				.session_expiry_s = broker->session_expiry_us / USEC_PER_SEC,
+			},
 			.repeated = REPEATED_UNKNOWN,
 		};
 	if (!client || !client->library || !client->id || !client->host) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* connect.c - the way to the broker, which blocks: on a helper thread. */
 #include "mqtt/connect.h"
-#include "base/units.h"
 #include "mqtt/client_state.h"
 
 #include <errno.h>
@@ -66,14 +65,14 @@ int connecting_start(const struct broker_conf *broker, struct client *client, in
 		return -ENOMEM;
 	connecting->library = client->library;
 	connecting->port = broker->port;
-	connecting->keepalive_s = broker->keepalive_us / USEC_PER_SEC;
+	connecting->keepalive_s = client->limits.keepalive_s;
 	connecting->host = strdup(broker->host);
 	connecting->event = fcntl(event, F_DUPFD_CLOEXEC, 3);
 	if (!connecting->host || connecting->event < 0)
 		return -ENOMEM;
 	if (broker->mqtt5 && mosquitto_property_add_int32(
 				     &connecting->properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
-				     broker->session_expiry_us / USEC_PER_SEC))
+				     client->limits.session_expiry_s))
 		return -ENOMEM;
 
 	pthread_attr_init(&attributes);

@@ -74,7 +74,8 @@ static int result_of(int rc)
 int client_publish(struct client *client, const struct publish *publish, uint16_t *mid)
 {
 	mosquitto_property *properties;
-	size_t size = size_of(publish);
+	/* Where the broker has no limit, and has had its say, nobody asks. */
+	size_t size = client->most_bytes || !client->is_open ? size_of(publish) : 0;
 	int number = 0, r;
 
 	if (client->most_bytes && size > client->most_bytes)
